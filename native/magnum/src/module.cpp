@@ -1,0 +1,18 @@
+#include "bindings.hpp"
+
+namespace py = pybind11;
+
+PYBIND11_MODULE(_magnum, m) {
+    m.doc() = "Maths, image views and scene graph nodes for habitat_sim";
+    py::module_ math = m.def_submodule("math", "Constants and free functions");
+    py::module_ scenegraph = m.def_submodule("scenegraph", "Nodes of the simulator's scene graph and what is attached to them");
+    // Each registers the types that the signatures of the later ones name.
+    bindings::angles(m);
+    bindings::vectors(m);
+    bindings::matrices(m);
+    bindings::quaternions(m);
+    bindings::ranges(m);
+    bindings::math_functions(math);
+    bindings::images(m);
+    bindings::scenegraph(scenegraph);
+}
