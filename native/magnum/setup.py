@@ -31,7 +31,8 @@ setup(
     ext_modules=[
         Pybind11Extension(
             "magnum._magnum",
-            sorted(glob("src/*.cpp")),
+            # The largest first, so that the last to be compiled are short.
+            sorted(glob("src/*.cpp"), key=os.path.getsize, reverse=True),
             depends=sorted(glob("src/*.hpp")),
             cxx_std=17,
             define_macros=REGISTRY_KEY,

@@ -9,10 +9,12 @@ PYBIND11_MODULE(_magnum, m) {
     // Each registers the types that the signatures of the later ones name.
     bindings::angles(m);
     bindings::vectors(m);
+    bindings::colors(m);
     bindings::matrices(m);
     bindings::quaternions(m);
     bindings::ranges(m);
     bindings::math_functions(math);
     bindings::images(m);
     bindings::scenegraph(scenegraph);
+    bindings::layout(m);
 }

@@ -1,0 +1,183 @@
+"""One simulator worker, seen from the learning process: started, spoken to, and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from sim.config import SimConfig
+from sim.errors import SimulatorError, TaskError, WorkerDied, WorkerTimeout
+from sim.runtime import default_sim_python
+from sim.worker import protocol
+
+_LAUNCHER = Path(__file__).parent / "worker" / "launch.py"
+_STDERR_TAIL_BYTES = 4000
+
+
+@dataclass
+class StepEnd:
+    """What a DONE message said beyond shared memory: the episode now running and, at an episode's end, the finished one."""
+
+    episode: dict[str, Any] | None
+    final: dict[str, Any] | None
+
+
+class Worker:
+    """A simulator process and the shared memory it writes to.
+
+    Args:
+        config: interpreter, deadlines.
+        hello: what the worker is to be (see `sim.worker.server`).
+
+    Raises:
+        TaskError: the worker started but the task's input is wrong.
+        WorkerDied: it could not be started, or died; the message ends with its last words.
+        WorkerTimeout: it did not answer in time. The worker is killed.
+    """
+
+    def __init__(self, config: SimConfig, hello: dict[str, Any]) -> None:
+        python = config.python or str(default_sim_python())
+        self._config = config
+        self._log: IO[bytes] = tempfile.TemporaryFile()
+        ours, theirs = socket.socketpair()
+        self.channel = protocol.Channel(ours)
+        try:
+            self.process = subprocess.Popen(
+                [python, str(_LAUNCHER), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                env=_environment(),
+                start_new_session=True,  # Ctrl-C reaches the trainer, which then ends its workers in order
+            )
+        except OSError as error:
+            ours.close()
+            raise WorkerDied(f"cannot start the simulator interpreter {python}: {error.strerror or error}") from error
+        finally:
+            theirs.close()
+        self.arrays: protocol.SharedArrays | None = None
+        try:
+            self.channel.send(protocol.HELLO, hello)
+            self.ready = self.receive(config.start_timeout_s).body
+            if "fields" in self.ready:
+                descriptor = self.channel.receive_descriptor(config.start_timeout_s)
+                fields = [protocol.Field(n, d, tuple(s), o) for n, d, s, o in self.ready["fields"]]
+                self.arrays = protocol.SharedArrays(descriptor, fields)
+        except (protocol.PeerGone, protocol.DeadlinePassed) as error:
+            raise self._translate(error, "start") from error
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def send(self, kind: int, body: dict[str, Any] | None = None) -> None:
+        try:
+            self.channel.send(kind, body, timeout_s=self._config.step_timeout_s)
+        except (protocol.PeerGone, protocol.DeadlinePassed) as error:
+            raise self._translate(error, "send") from error
+
+    def receive(self, timeout_s: float) -> protocol.Message:
+        try:
+            message = self.channel.receive(timeout_s)
+        except (protocol.PeerGone, protocol.DeadlinePassed) as error:
+            raise self._translate(error, "answer") from error
+        if message.kind == protocol.ERROR:
+            kind = TaskError if message.body.get("is_task_error") else SimulatorError
+            error = kind(message.body.get("message", "the worker reported an error without a message"))
+            error.add_note(message.body.get("traceback", ""))
+            raise error
+        return message
+
+    def call(self, name: str, timeout_s: float = 60.0, **arguments: Any) -> tuple[dict[str, Any], bytes]:
+        """Asks one of the worker's named questions (`sim.worker.calls`)."""
+        self.send(protocol.CALL, {"name": name, "arguments": arguments})
+        message = self.receive(timeout_s)
+        return message.body, message.blob
+
+    def status(self) -> dict[str, Any]:
+        """Scene, episode and count the worker was at, also after its death; empty if it never got so far."""
+        if self.arrays is None:
+            return {}
+        try:
+            return dict(json.loads(protocol.read_text(self.arrays["status"])))
+        except ValueError:
+            return {}
+
+    def last_words(self) -> str:
+        """The end of what the process printed."""
+        self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, self._log.tell() - _STDERR_TAIL_BYTES))
+        text = self._log.read().decode("utf-8", "replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        telling = [line for line in lines if not line.startswith(("File ", "Thread ", "Current thread", "Extension modules"))]
+        return " | ".join(telling[-3:])
+
+    def close(self) -> None:
+        """Asks the worker to end, and kills it if it does not within two seconds."""
+        if self.process.poll() is None:
+            with contextlib.suppress(protocol.PeerGone, protocol.DeadlinePassed):
+                self.channel.send(protocol.CLOSE, timeout_s=1.0)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=2.0)
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends the process at once, frozen or not, and releases its descriptors."""
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.channel.close()
+        if not self._log.closed:
+            self._words = self.last_words()
+            self._log.close()
+
+    def _translate(self, error: Exception, doing: str) -> SimulatorError:
+        """Kills the worker and says in one line how it ended."""
+        timed_out = isinstance(error, protocol.DeadlinePassed)
+        if not timed_out:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=5.0)
+        code = self.process.poll()
+        self.kill()
+        scene = self.status().get("scene")
+        where = f" on scene {scene}" if scene else ""
+        if timed_out:
+            return WorkerTimeout(f"simulator worker {self.pid} did not {doing} in time{where}; it was killed")
+        words = f": {self._words}" if self._words else ""
+        return WorkerDied(f"simulator worker {self.pid} {_how_it_ended(code)}{where}{words}")
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is None:
+        return "closed its connection"
+    if code < 0:
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"exited with status {code}"
+
+
+def _environment() -> dict[str, str]:
+    """The worker's environment: ours, less what would lead its interpreter to our packages."""
+    hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    # One simulator is one core's work: threads of NumPy's libraries would only fight over the cores.
+    return {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", **environment}
+
+
+def as_array(body: dict[str, Any], blob: bytes, dtype: str) -> np.ndarray:
+    """An array that a call returned as `shape` and raw bytes."""
+    return np.frombuffer(blob, dtype=dtype).reshape(body["shape"])

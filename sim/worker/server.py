@@ -1,0 +1,371 @@
+"""The worker's main loop: one habitat-lab environment, driven over `protocol`."""
+
+import faulthandler
+import json
+import os
+import random
+import socket
+import traceback
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from . import protocol
+from .episodes import EpisodeStream
+
+_STATUS_BYTES = 1024
+_POSE = ("agent.x", "agent.y", "agent.z", "agent.yaw")
+
+
+class TaskError(Exception):
+    """Something the user gave is wrong; the message is the one line they read."""
+
+
+def main(descriptor: int) -> int:
+    """Serves the peer at socket `descriptor` until it closes; returns the exit status."""
+    faulthandler.enable()
+    channel = protocol.Channel(socket.socket(fileno=descriptor))
+    try:
+        return _serve(channel)
+    except protocol.PeerGone:
+        return 0  # the learning process has gone: so does its simulator
+
+
+def _serve(channel: protocol.Channel) -> int:
+    worker: Any = None
+    while True:
+        message = channel.receive(timeout_s=None)
+        try:
+            if message.kind == protocol.CLOSE:
+                if worker is not None:
+                    worker.close()
+                return 0
+            if message.kind == protocol.HELLO:
+                worker = _start(message.body)
+                body, descriptor = worker.hello()
+                channel.send(protocol.READY, body)
+                if descriptor is not None:
+                    channel.send_descriptor(descriptor)
+            elif message.kind == protocol.STEP:
+                channel.send(protocol.DONE, worker.step())
+            elif message.kind == protocol.RESET:
+                channel.send(protocol.DONE, worker.reset(message.body))
+            elif message.kind == protocol.CALL:
+                body, blob = worker.call(message.body["name"], message.body.get("arguments", {}))
+                channel.send(protocol.DONE, body, blob)
+            else:
+                raise TaskError("the worker got a message of kind {} that only a client gets".format(message.kind))
+        except protocol.PeerGone:
+            raise
+        except Exception as error:
+            channel.send(protocol.ERROR, _describe(error))
+
+
+def _start(config: Dict[str, Any]) -> Any:
+    from . import compat
+
+    compat.prepare()
+    if config.get("service", "environment") == "episodes":
+        from .generate import EpisodeGenerator
+
+        return EpisodeGenerator(config)
+    return EnvironmentWorker(config)
+
+
+def _describe(error: Exception) -> Dict[str, Any]:
+    """One line for the user, and the traceback for a bug report."""
+    text = str(error).strip() or repr(error)
+    line = text if isinstance(error, TaskError) else "{}: {}".format(type(error).__name__, text)
+    return {"message": " ".join(line.split()), "is_task_error": isinstance(error, TaskError), "traceback": traceback.format_exc()}
+
+
+class EnvironmentWorker:
+    """One `habitat.Env` with autoreset, its observations in shared memory.
+
+    `config` keys: `lab_config` (a habitat-lab YAML), `overrides` (Hydra's), `order`, `seed`, `env_index`, `num_envs`,
+    `scene_run`, `first_episode` (the count to start from).
+    """
+
+    def __init__(self, config: Dict[str, Any]) -> None:
+        import habitat
+
+        from . import checks, configs, simulator, tasks  # noqa: F401  (they register what they define)
+
+        self._checks = checks
+        lab_config = self._load_config(habitat, config)
+        self._config = lab_config.habitat
+        dataset = checks.load_dataset(self._config)
+        checks.check_scenes(dataset.episodes)
+        self._stream = EpisodeStream(
+            dataset.episodes,
+            order=config["order"],
+            seed=config["seed"],
+            env_index=config["env_index"],
+            num_envs=config["num_envs"],
+            scene_run=config["scene_run"],
+        )
+        self._stream.seek(config["first_episode"])
+        self._memory: Optional[protocol.SharedArrays] = None
+        self._status: Optional[np.ndarray] = None
+        self._descriptor = -1
+        checks.check_entities(self._config)
+        self._env = _StreamedEnv(lab_config, dataset, self._stream)
+        self._max_steps = int(self._config.environment.max_episode_steps)
+        self._fresh = False
+        self._has_episode = False
+        self._actions = _action_decoder(self._env.task)
+
+    @staticmethod
+    def _load_config(habitat: Any, config: Dict[str, Any]) -> Any:
+        if not os.path.exists(config["lab_config"]) and not config["lab_config"].startswith("benchmark/"):
+            raise TaskError("no task config at {}".format(config["lab_config"]))
+        try:
+            return habitat.get_config(config["lab_config"], list(config["overrides"]))
+        except Exception as error:
+            line = str(error).strip().splitlines()[0]
+            raise TaskError("task config {}: {}".format(config["lab_config"], line)) from error
+
+    # -- protocol ------------------------------------------------------------------------------------------------
+
+    def hello(self) -> Tuple[Dict[str, Any], Optional[int]]:
+        """Resets once, since only then all metrics are known, and lays out the shared memory."""
+        observations = self._reset_env()
+        spaces = {name: _describe_space(name, space) for name, space in self._env.observation_space.spaces.items()}
+        scalars, _ = _flatten(self._env.get_metrics())
+        self._metric_names = sorted(scalars) + list(_POSE)
+        arrays: List[Tuple[str, str, Any]] = [
+            ("action", self._actions.dtype, self._actions.shape),
+            ("reward", "float64", (1,)),
+            ("ended", "uint8", (2,)),
+            ("metrics", "float64", (len(self._metric_names),)),
+            ("final_metrics", "float64", (len(self._metric_names),)),
+            ("status", "uint8", (_STATUS_BYTES,)),
+        ]
+        for prefix in ("obs", "final"):
+            arrays += [("{}/{}".format(prefix, name), s["dtype"], s["shape"]) for name, s in spaces.items()]
+        fields, size = protocol.lay_out(arrays)
+        descriptor = protocol.create_memory(size)
+        self._memory = protocol.SharedArrays(os.dup(descriptor), fields)
+        self._status = self._memory["status"]
+        self._obs, self._final = self._memory.group("obs"), self._memory.group("final")
+        self._set_status()
+        self._store(observations, self._obs, self._memory["metrics"])
+        self._fresh = True
+        body = {
+            "observation_spaces": spaces,
+            "action_space": self._actions.describe(),
+            "metrics": self._metric_names,
+            "fields": [list(field) for field in fields],
+            "num_episodes": len(self._env.episodes),
+            "habitat_sim": _version("habitat_sim"),
+            "habitat_lab": _version("habitat"),
+            "episode": self._episode_info(),
+        }
+        return body, descriptor
+
+    def reset(self, body: Dict[str, Any]) -> Dict[str, Any]:
+        if "episode" in body:
+            self._stream.seek(int(body["episode"]))
+            self._fresh = False
+        if not self._fresh:
+            self._store(self._reset_env(), self._obs, self._memory["metrics"])
+        self._fresh = False
+        return {"episode": self._episode_info()}
+
+    def step(self) -> Optional[Dict[str, Any]]:
+        memory = self._memory
+        observations = self._env.step(self._actions.decode(memory["action"]))
+        self._fresh = False
+        terminated = not self._env.task.is_episode_active
+        over = self._env.episode_over
+        ended = memory["ended"]
+        ended[0] = terminated
+        ended[1] = over and not terminated
+        if not over:
+            memory["reward"][0] = self._store(observations, self._obs, memory["metrics"])
+            return None
+        memory["reward"][0] = self._store(observations, self._final, memory["final_metrics"])
+        final = self._episode_info()
+        final["measures"] = _flatten(self._env.get_metrics())[1]
+        self._store(self._reset_env(), self._obs, memory["metrics"])
+        return {"final": final, "episode": self._episode_info()}
+
+    def call(self, name: str, arguments: Dict[str, Any]) -> Tuple[Dict[str, Any], bytes]:
+        from . import calls
+
+        return calls.answer(self._env, name, arguments)
+
+    def close(self) -> None:
+        self._env.close()
+
+    # -- one episode ---------------------------------------------------------------------------------------------
+
+    def _reset_env(self) -> Dict[str, Any]:
+        count = self._stream.count
+        seed = self._stream.episode_seed(count)
+        random.seed(seed)
+        np.random.seed(seed)
+        self._env.sim.seed(seed)
+        self._upcoming = self._env.episodes[self._stream.index_of(count)]
+        self._set_status()
+        observations = self._env.reset()
+        self._checks.check_start(self._env)
+        return observations
+
+    def _set_status(self) -> None:
+        """Leaves what is being worked on where the client finds it if this process dies."""
+        if self._status is not None:
+            status = {"scene": self._upcoming.scene_id, "episode": str(self._upcoming.episode_id), "count": self._stream.count}
+            protocol.write_text(self._status, json.dumps(status))
+
+    def _episode_info(self) -> Dict[str, Any]:
+        episode = self._env.current_episode
+        return {
+            "episode_id": str(episode.episode_id),
+            "scene_id": episode.scene_id,
+            "count": self._stream.count - 1,
+            "index": self._stream.index_of(self._stream.count - 1),
+        }
+
+    def _store(self, observations: Dict[str, Any], into: Dict[str, np.ndarray], metrics_into: np.ndarray) -> float:
+        """Copies one step's observations and metrics to shared memory; returns its reward."""
+        for name, array in into.items():
+            np.copyto(array, observations[name], casting="unsafe")
+        metrics = self._env.get_metrics()
+        scalars, _ = _flatten(metrics)
+        get = scalars.get
+        metrics_into[:-4] = [get(name, np.nan) for name in self._metric_names[:-4]]
+        node = self._env.sim.get_agent(0).scene_node
+        metrics_into[-4:-1] = node.translation
+        rotation = node.rotation
+        metrics_into[-1] = 2.0 * np.arctan2(rotation.vector[1], rotation.scalar)
+        return self._reward(scalars)
+
+    def _reward(self, scalars: Dict[str, float]) -> float:
+        """habitat-lab's RLTaskEnv reward: slack + reward measure + bonus while the success measure holds."""
+        task = self._config.task
+        reward = float(task.slack_reward) + scalars.get(task.reward_measure, 0.0)
+        if task.success_measure and scalars.get(task.success_measure, 0.0):
+            reward += float(task.success_reward)
+        return reward
+
+
+def _streamed_env_class() -> Any:
+    import habitat
+
+    class StreamedEnv(habitat.Env):
+        """`habitat.Env` whose episodes come from an EpisodeStream."""
+
+        def __init__(self, config: Any, dataset: Any, stream: EpisodeStream) -> None:
+            self._stream = stream
+            super().__init__(config, dataset)
+            stream.seek(stream.count - 1)  # the constructor takes an episode to know the first scene
+            self._episode_from_iter_on_reset = True
+
+        def _setup_episode_iterator(self) -> None:
+            self._episode_iterator = self._stream
+
+    return StreamedEnv
+
+
+def _StreamedEnv(config: Any, dataset: Any, stream: EpisodeStream) -> Any:
+    return _streamed_env_class()(config, dataset, stream)
+
+
+class _DiscreteActions:
+    """Index of one of the task's parameterless actions."""
+
+    dtype = "int64"
+    shape: Tuple[int, ...] = (1,)
+
+    def __init__(self, names: List[str]) -> None:
+        self._names = names
+
+    def describe(self) -> Dict[str, Any]:
+        return {"kind": "discrete", "names": self._names}
+
+    def decode(self, action: np.ndarray) -> Dict[str, Any]:
+        index = int(action[0])
+        if not 0 <= index < len(self._names):
+            raise TaskError("action {} is outside 0..{}".format(index, len(self._names) - 1))
+        return {"action": self._names[index], "action_args": {}}
+
+
+class _BoxActions:
+    """One action with real-valued arguments, laid side by side in [-1, 1] (habitat-lab scales them to its ranges)."""
+
+    dtype = "float32"
+
+    def __init__(self, name: str, arguments: Dict[str, int]) -> None:
+        self._name = name
+        self._arguments = arguments
+        self.shape = (sum(arguments.values()),)
+
+    def describe(self) -> Dict[str, Any]:
+        return {"kind": "box", "shape": list(self.shape), "arguments": list(self._arguments)}
+
+    def decode(self, action: np.ndarray) -> Dict[str, Any]:
+        if not np.isfinite(action).all():
+            raise TaskError("the action holds NaN or infinity: {}".format(action.tolist()))
+        values = np.clip(action, -1.0, 1.0)
+        decoded: Dict[str, Any] = {}
+        start = 0
+        for name, width in self._arguments.items():
+            part = values[start : start + width]
+            decoded[name] = float(part[0]) if width == 1 else part.copy()
+            start += width
+        return {"action": self._name, "action_args": decoded}
+
+
+def _action_decoder(task: Any) -> Any:
+    from gym import spaces
+    from habitat.core.spaces import EmptySpace
+
+    actions = {name: action.action_space for name, action in task.actions.items()}
+    if all(isinstance(space, EmptySpace) for space in actions.values()):
+        return _DiscreteActions(list(actions))
+    if len(actions) == 1:
+        name, space = next(iter(actions.items()))
+        boxes = {key: box for key, box in space.spaces.items()}
+        if all(isinstance(box, spaces.Box) for box in boxes.values()):
+            return _BoxActions(name, {key: int(np.prod(box.shape)) for key, box in boxes.items()})
+    raise TaskError(
+        "actions {} mix kinds: a task needs parameterless actions only, or one action with real arguments".format(
+            list(actions)
+        )
+    )
+
+
+def _describe_space(name: str, space: Any) -> Dict[str, Any]:
+    if getattr(space, "shape", None) is None or getattr(space, "dtype", None) is None or not hasattr(space, "low"):
+        raise TaskError(
+            "sensor '{}' gives {}, not an array of fixed size, and cannot be shared".format(name, type(space).__name__)
+        )
+    return {
+        "dtype": np.dtype(space.dtype).name,
+        "shape": list(space.shape),
+        "low": float(np.min(space.low)),
+        "high": float(np.max(space.high)),
+    }
+
+
+def _flatten(metrics: Dict[str, Any], prefix: str = "") -> Tuple[Dict[str, float], Dict[str, Any]]:
+    """Splits habitat-lab's metrics into scalars by dotted name, and lists (of what JSON can hold)."""
+    scalars: Dict[str, float] = {}
+    lists: Dict[str, Any] = {}
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            inner_scalars, inner_lists = _flatten(value, prefix + name + ".")
+            scalars.update(inner_scalars)
+            lists.update(inner_lists)
+        elif isinstance(value, (bool, int, float, np.number, np.bool_)):
+            scalars[prefix + name] = float(value)
+        elif isinstance(value, list):
+            lists[prefix + name] = value
+    return scalars, lists
+
+
+def _version(module: str) -> str:
+    import importlib
+
+    return str(getattr(importlib.import_module(module), "__version__", "unknown"))

@@ -1,0 +1,230 @@
+"""`EngramSim-v0`: habitat-lab's HabitatSim, over habitat-sim 0.2.2 or 0.3.x, with three things added.
+
+- A configuration step that leaves out what the installed habitat-sim does not know.
+- One draw for colour and depth. habitat-sim draws the scene once a sensor; the depth camera's render target can carry a colour
+  attachment beside its depth, so a pair of cameras with the same pose, size and field of view is drawn once. The frames
+  are identical to those of two draws (checked in tests/sim).
+- Semantic ids of a house's instances and a navmesh with its furniture, from the house's own catalogue.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from typing import Any, Dict, List, Optional
+
+import numpy as np
+
+import habitat_sim
+from habitat.config.default import get_agent_config
+from habitat.core.registry import registry
+from habitat.sims.habitat_simulator import habitat_simulator as lab
+
+COLOR = habitat_sim.SensorType.COLOR
+DEPTH = habitat_sim.SensorType.DEPTH
+
+
+@registry.register_simulator(name="EngramSim-v0")
+class EngramSim(lab.HabitatSim):
+    """habitat-lab's simulator with the additions that the module's docstring lists."""
+
+    def __init__(self, config: Any) -> None:
+        self._paired: Dict[str, str] = {}
+        self._catalogue: Optional[Dict[str, Any]] = None
+        super().__init__(config)
+        self._scene_loaded()
+
+    # -- configuration -------------------------------------------------------------------------------------------
+
+    def create_sim_config(self, _sensor_suite: Any) -> habitat_sim.Configuration:
+        if hasattr(habitat_sim.SimulatorConfiguration(), "navmesh_settings"):
+            return super().create_sim_config(_sensor_suite)
+        return self._create_sim_config_0_2(_sensor_suite)
+
+    def _create_sim_config_0_2(self, sensor_suite: Any) -> habitat_sim.Configuration:
+        """What HabitatSim.create_sim_config does, with the fields that habitat-sim 0.2.2 has."""
+        sim_config = habitat_sim.SimulatorConfiguration()
+        backend = self.habitat_config.habitat_sim_v0
+        for key, value in backend.items():
+            if hasattr(sim_config, key):
+                setattr(sim_config, key, value)
+        sim_config.scene_dataset_config_file = self.habitat_config.scene_dataset
+        sim_config.scene_id = self.habitat_config.scene
+
+        lab_agent = get_agent_config(self.habitat_config)
+        agent_config = habitat_sim.AgentConfiguration()
+        agent_config.height = lab_agent.height
+        agent_config.radius = lab_agent.radius
+        agent_config.sensor_specifications = [
+            self._sensor_specification(sensor) for sensor in sensor_suite.sensors.values()
+        ]
+        forward = habitat_sim.ActuationSpec(amount=self.habitat_config.forward_step_size)
+        turn = habitat_sim.ActuationSpec(amount=self.habitat_config.turn_angle)
+        agent_config.action_space = {
+            0: habitat_sim.ActionSpec("stop"),
+            1: habitat_sim.ActionSpec("move_forward", forward),
+            2: habitat_sim.ActionSpec("turn_left", turn),
+            3: habitat_sim.ActionSpec("turn_right", turn),
+        }
+        configuration = habitat_sim.Configuration(sim_config, [agent_config])
+        configuration.enable_batch_renderer = False
+        return configuration
+
+    def _sensor_specification(self, sensor: Any) -> Any:
+        specification = sensor._get_default_spec()
+        lab.overwrite_config(
+            config_from=sensor.config,
+            config_to=specification,
+            ignore_keys=sensor._config_ignore_keys,
+            trans_dict={
+                "sensor_model_type": lambda value: getattr(habitat_sim.FisheyeSensorModelType, value),
+                "sensor_subtype": lambda value: getattr(habitat_sim.SensorSubType, value),
+            },
+        )
+        specification.uuid = sensor.uuid
+        specification.resolution = list(sensor.observation_space.shape[:2])
+        specification.sensor_type = sensor.sim_sensor_type
+        specification.gpu2gpu_transfer = self.habitat_config.habitat_sim_v0.gpu_gpu
+        return specification
+
+    # -- scenes --------------------------------------------------------------------------------------------------
+
+    def reconfigure(self, habitat_config: Any, ep_info: Any = None, should_close_on_new_scene: bool = True) -> None:
+        if habitat_config.scene == self._current_scene:
+            self.habitat_config = habitat_config
+            self._update_agents_state()
+            return
+        super().reconfigure(habitat_config, ep_info, should_close_on_new_scene)
+        self._scene_loaded()
+
+    def _scene_loaded(self) -> None:
+        self._pair_cameras()
+        self._catalogue = _read_catalogue(self._current_scene)
+        if self._catalogue is not None:
+            self._name_instances(self._catalogue)
+
+    @property
+    def catalogue(self) -> Optional[Dict[str, Any]]:
+        """The loaded house's catalogue (`houses/NAME.json`), None for a scene that Engram did not generate."""
+        return self._catalogue
+
+    def _name_instances(self, catalogue: Dict[str, Any]) -> None:
+        """Gives every instance its semantic id and keeps its handle, so that tasks can find and move it."""
+        manager = self.get_rigid_object_manager()
+        handles: List[str] = sorted(
+            manager.get_object_handles(), key=lambda handle: manager.get_object_id_by_handle(handle)
+        )
+        instances = catalogue["instances"]
+        if len(handles) != len(instances):
+            raise RuntimeError(
+                "{} lists {} instances, the simulator loaded {}: generate the houses again".format(
+                    self._current_scene, len(instances), len(handles)
+                )
+            )
+        for handle, instance in zip(handles, instances):
+            manager.get_object_by_handle(handle).semantic_id = int(instance["semantic_id"])
+            instance["handle"] = handle
+
+    def _config_pathfinder(self, config: habitat_sim.Configuration) -> None:
+        if _catalogue_path(config.sim_cfg.scene_id) is None:
+            super()._config_pathfinder(config)
+            return
+        agent = config.agents[config.sim_cfg.default_agent_id]
+        settings = habitat_sim.NavMeshSettings()
+        settings.set_defaults()
+        settings.agent_radius = agent.radius
+        settings.agent_height = agent.height
+        path = _navmesh_path(config.sim_cfg.scene_id, agent.radius, agent.height)
+        if not (os.path.exists(path) and self.pathfinder.load_nav_mesh(path)):
+            self._compute_navmesh(settings, path)
+        self.pathfinder.seed(config.sim_cfg.random_seed)
+
+    def _compute_navmesh(self, settings: Any, path: str) -> None:
+        """Computes the navmesh round the furniture and keeps it beside the houses; a read-only folder is no error."""
+        if hasattr(settings, "include_static_objects"):  # habitat-sim 0.3
+            settings.include_static_objects = True
+            done = self.recompute_navmesh(self.pathfinder, settings)
+        else:
+            done = self.recompute_navmesh(self.pathfinder, settings, True)
+        if not done:
+            raise RuntimeError("no navmesh could be computed for {}".format(self._current_scene))
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            descriptor, draft = tempfile.mkstemp(dir=os.path.dirname(path), suffix=".draft")
+            os.close(descriptor)
+        except OSError:
+            return
+        if self.pathfinder.save_nav_mesh(draft):
+            os.replace(draft, path)
+        else:
+            os.unlink(draft)
+
+    # -- observations --------------------------------------------------------------------------------------------
+
+    def _pair_cameras(self) -> None:
+        """Finds each colour camera whose picture the depth camera's draw can give, and prepares that draw."""
+        self._paired = {}
+        flags = getattr(habitat_sim.Renderer, "Flags", None) or getattr(habitat_sim.gfx.Renderer, "Flags", None)
+        if self.renderer is None or flags is None or os.environ.get("ENGRAM_SIM_TWO_DRAWS"):
+            return
+        sensors = self._sensors
+        for depth_id, depth in sensors.items():
+            if depth._spec.sensor_type != DEPTH or depth._spec.gpu2gpu_transfer:
+                continue
+            for color_id, color in sensors.items():
+                if color._spec.sensor_type == COLOR and _same_view(color._spec, depth._spec):
+                    self.renderer.bind_render_target(depth._sensor_object, flags.VISUALIZE_TEXTURE)
+                    self._paired[color_id] = depth_id
+
+    def get_sensor_observations(self, agent_ids: Any = 0) -> Any:
+        if agent_ids not in (0, [0]) or not self._paired:
+            return super().get_sensor_observations(agent_ids)
+        sensors = self._sensors
+        for name, sensor in sensors.items():
+            if name not in self._paired:
+                sensor.draw_observation()
+        observations = {}
+        for name, sensor in sensors.items():
+            partner = self._paired.get(name)
+            if partner is None:
+                observations[name] = sensor.get_observation()
+            else:
+                sensors[partner]._sensor_object.render_target.read_frame_rgba(sensor.view)
+                observations[name] = sensor._noise_model(np.flip(sensor._buffer, axis=0))
+        return observations if isinstance(agent_ids, int) else {0: observations}
+
+
+def _same_view(first: Any, second: Any) -> bool:
+    return all(
+        np.array_equal(np.asarray(getattr(first, name)), np.asarray(getattr(second, name)))
+        for name in ("resolution", "position", "orientation", "hfov", "near", "far", "sensor_subtype")
+        if hasattr(first, name) and hasattr(second, name)
+    )
+
+
+def _catalogue_path(scene_id: str) -> Optional[str]:
+    """`ROOT/scenes/NAME.scene_instance.json` has its catalogue in `ROOT/houses/NAME.json`."""
+    suffix = ".scene_instance.json"
+    if not scene_id.endswith(suffix):
+        return None
+    root = os.path.dirname(os.path.dirname(scene_id))
+    path = os.path.join(root, "houses", os.path.basename(scene_id)[: -len(suffix)] + ".json")
+    return path if os.path.exists(path) else None
+
+
+def _read_catalogue(scene_id: str) -> Optional[Dict[str, Any]]:
+    path = _catalogue_path(scene_id)
+    if path is None:
+        return None
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def _navmesh_path(scene_id: str, radius_m: float, height_m: float) -> str:
+    """Where the navmesh of a generated house is kept: a house generated anew has another catalogue, so another name."""
+    catalogue = str(_catalogue_path(scene_id))
+    root, name = os.path.split(os.path.splitext(catalogue)[0])
+    with open(catalogue, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()[:12]
+    file_name = "{}_r{:.2f}_h{:.2f}_{}.navmesh".format(name, radius_m, height_m, digest)
+    return os.path.join(os.path.dirname(root), "navmeshes", file_name)
