@@ -31,6 +31,49 @@ def geodesic_distance(env: Any, start: Any, end: Any) -> Answer:
     return {"metres": float(env.sim.geodesic_distance(np.array(start), np.array(end)))}, b""
 
 
+def robot(env: Any) -> Answer:
+    """The robot's body (m), cameras (degrees, m), motion, and how near a goal it must stop (m).
+
+    `cameras`: by observation, {hfov_deg, position ([x, y, z], agent frame), orientation (Euler, rad), width, height} and for depth {min_m,
+    max_m, normalized}. `velocity`: {linear_m_s, angular_deg_s: [low, high], time_step_s}, null under discrete control.
+    """
+    config = env._config
+    agent = next(iter(config.simulator.agents.values()))
+    velocity = next((action for action in config.task.actions.values() if "lin_vel_range" in action), None)
+    success = config.task.measurements.get("success")
+    body = {
+        "radius_m": float(agent.radius),
+        "height_m": float(agent.height),
+        "cameras": {name: _camera(sensor.config) for name, sensor in env.sim.sensor_suite.sensors.items()},
+        "forward_step_m": float(config.simulator.forward_step_size),
+        "turn_deg": float(config.simulator.turn_angle),
+        "velocity": None
+        if velocity is None
+        else {
+            "linear_m_s": [float(x) for x in velocity.lin_vel_range],
+            "angular_deg_s": [float(x) for x in velocity.ang_vel_range],
+            "time_step_s": float(velocity.time_step),
+        },
+        "success_distance_m": float(success.success_distance) if success is not None else 0.0,
+    }
+    return body, b""
+
+
+def _camera(config: Any) -> Dict[str, Any]:
+    camera: Dict[str, Any] = {
+        "hfov_deg": float(config.get("hfov", 90)),
+        "position": [float(x) for x in config.position],
+        "orientation": [float(x) for x in config.orientation],
+        "width": int(config.width),
+        "height": int(config.height),
+    }
+    if "max_depth" in config:
+        camera.update(
+            min_m=float(config.min_depth), max_m=float(config.max_depth), normalized=bool(config.normalize_depth)
+        )
+    return camera
+
+
 def abort(env: Any) -> Answer:
     """Ends this process as a failed C++ assertion does. For fault tests."""
     import os
@@ -42,6 +85,7 @@ _CALLS: Dict[str, Callable[..., Answer]] = {
     "top_down_map": top_down_map,
     "goals": goals,
     "geodesic_distance": geodesic_distance,
+    "robot": robot,
     "abort": abort,
 }
 

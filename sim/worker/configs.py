@@ -15,6 +15,11 @@ class OracleActionSensorConfig(LabSensorConfig):
 
 
 @dataclass
+class DetectionsSensorConfig(LabSensorConfig):
+    type: str = "DetectionsSensor"
+
+
+@dataclass
 class GoalSequenceMeasurementConfig(MeasurementConfig):
     type: str = "GoalSequence"
     max_goal_steps: int = 500
@@ -34,5 +39,6 @@ def _store(kind: str, name: str, node: type) -> None:
 
 
 _store("lab_sensors", "oracle_action", OracleActionSensorConfig)
+_store("lab_sensors", "detections", DetectionsSensorConfig)
 _store("measurements", "goal_sequence", GoalSequenceMeasurementConfig)
 _store("measurements", "ext_objectnav_reward", ExtObjectNavRewardMeasurementConfig)

@@ -4,6 +4,7 @@ Everything else (PointNav, ObjectNav, their sensors and measures) is habitat-lab
 `sim/tasks/`, in habitat-lab's format.
 """
 
+import os
 from typing import Any, Dict, List, Optional
 
 import numpy as np
@@ -80,8 +81,8 @@ class GoalSequence(Measure):
     """Results of an ExtObjectNav trial, goal by goal; listed last, it also moves the task on to its next goal.
 
     Metric: `index` (of the goal now sought, from 0), `finished` (1 on the step that ended a goal), `successes` so far, and
-    `goals`: one {category, success, spl, soft_spl, distance_to_goal (m, geodesic), steps, start_distance (m)} for each ended goal.
-    A goal still sought when the trial's step limit strikes is not in `goals`.
+    `goals`: one {category, success, spl, soft_spl, distance_to_goal (m, geodesic), steps, start_distance (m)} for each ended goal;
+    `sequence`: the categories of all the trial's goals. A goal still sought when the trial's step limit strikes is not in `goals`.
     """
 
     cls_uuid = "goal_sequence"
@@ -97,7 +98,7 @@ class GoalSequence(Measure):
             self.uuid, ["distance_to_goal", "success", "spl", "soft_spl", "ext_objectnav_reward"]
         )
         self._start_distance_m = task.measurements.measures["distance_to_goal"].get_metric()
-        self._metric = {"index": 0, "finished": 0, "successes": 0, "goals": []}
+        self._metric = {"index": 0, "finished": 0, "successes": 0, "goals": [], "sequence": list(task.goal_sequence)}
 
     def update_metric(self, *args: Any, episode: Any, task: Any, observations: Any, **kwargs: Any) -> None:
         metric = self._metric
@@ -224,7 +225,7 @@ class OracleActionSensor(Sensor):
         path.requested_start = np.array(self._sim.get_agent(0).scene_node.translation, dtype=np.float32)
         path.requested_ends = self._ends
         found = self._sim.pathfinder.find_path(path)
-        self._target = self._ends[path.closest_end_point_index] if found else self._ends[0]
+        self._target = np.asarray(path.points[-1], dtype=np.float32) if found else self._ends[0]
 
     def _velocity_towards(self, target: np.ndarray) -> np.ndarray:
         node = self._sim.get_agent(0).scene_node
@@ -246,6 +247,55 @@ class OracleActionSensor(Sensor):
         if speed_m_s == 0.0 and abs(rate_deg_s) < self._velocity.min_abs_ang_speed:
             return standing
         return np.array([_to_unit(speed_m_s, speed), _to_unit(rate_deg_s, turn)], dtype=np.float32)
+
+
+@registry.register_sensor
+class DetectionsSensor(Sensor):
+    """A perfect object detector ([height, width, 1] int32): at each pixel the task's category id (as in `objectgoal`) plus 1, else 0.
+
+    It looks the semantic sensor's ids up in the episode file's goals, so it knows the categories that the data set searches for in
+    this scene. It is ground truth that a robot does not have: agents that ask for it are labelled so.
+    """
+
+    cls_uuid = "detections"
+
+    def __init__(self, sim: Any, config: Any, dataset: Any, *args: Any, **kwargs: Any) -> None:
+        self._sim = sim
+        self._dataset = dataset
+        self._scene: Optional[str] = None
+        super().__init__(config=config)
+
+    def _get_uuid(self, *args: Any, **kwargs: Any) -> str:
+        return self.cls_uuid
+
+    def _get_sensor_type(self, *args: Any, **kwargs: Any) -> Any:
+        return SensorTypes.SEMANTIC
+
+    def _get_observation_space(self, *args: Any, **kwargs: Any) -> Any:
+        cameras = self._sim.sensor_suite.observation_spaces.spaces
+        if "semantic" not in cameras:
+            raise ValueError("the detections sensor needs the semantic_sensor beside it")
+        highest = max(self._dataset.category_to_task_category_id.values()) + 1
+        return spaces.Box(0, highest, shape=(*cameras["semantic"].shape[:2], 1), dtype=np.int32)
+
+    def get_observation(self, *args: Any, observations: Any, episode: Any, **kwargs: Any) -> np.ndarray:
+        if self._scene != episode.scene_id:
+            self._scene = episode.scene_id
+            self._category_of = self._categories_by_semantic_id(os.path.basename(episode.scene_id))
+        ids = np.asarray(observations["semantic"]).astype(np.int64)
+        ids = ids.reshape(*ids.shape[:2], 1)
+        return self._category_of[np.where((ids >= 0) & (ids < self._category_of.size), ids, 0)]
+
+    def _categories_by_semantic_id(self, scene: str) -> np.ndarray:
+        found = {
+            int(goal.object_id): task_id + 1
+            for category, task_id in self._dataset.category_to_task_category_id.items()
+            for goal in self._dataset.goals_by_category.get("{}_{}".format(scene, category), [])
+        }
+        table = np.zeros(max(found, default=0) + 1, dtype=np.int32)
+        for semantic_id, category_id in found.items():
+            table[semantic_id] = category_id
+        return table
 
 
 def goal_positions(goals: List[Any]) -> np.ndarray:

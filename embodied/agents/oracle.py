@@ -1,0 +1,22 @@
+"""The upper bound: the shortest path, from the simulator's own map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from embodied.agents.base import Baseline
+
+
+class OracleAgent(Baseline):
+    """Does what the task's `oracle_action` sensor says: the greedy follower of the shortest path to the nearest goal."""
+
+    title: ClassVar[str] = "oracle"
+    privileges: ClassVar[str] = "knows the map and the goal's place"
+    sensors: ClassVar[tuple[str, ...]] = ("oracle_action",)
+
+    def act(self, observations: Mapping[str, np.ndarray]) -> np.ndarray:
+        actions = np.asarray(observations["oracle_action"])
+        return actions[:, 0].astype(np.int64) if self.actions.is_discrete else actions.astype(np.float32)
