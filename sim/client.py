@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
 import socket
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,20 +24,13 @@ _LAUNCHER = Path(__file__).parent / "worker" / "launch.py"
 _STDERR_TAIL_BYTES = 4000
 
 
-@dataclass
-class StepEnd:
-    """What a DONE message said beyond shared memory: the episode now running and, at an episode's end, the finished one."""
-
-    episode: dict[str, Any] | None
-    final: dict[str, Any] | None
-
-
 class Worker:
     """A simulator process and the shared memory it writes to.
 
     Args:
         config: interpreter, deadlines.
         hello: what the worker is to be (see `sim.worker.server`).
+        wait: whether to return only when it is ready; False starts several side by side (then `wait_ready` each).
 
     Raises:
         TaskError: the worker started but the task's input is wrong.
@@ -45,8 +38,11 @@ class Worker:
         WorkerTimeout: it did not answer in time. The worker is killed.
     """
 
-    def __init__(self, config: SimConfig, hello: dict[str, Any]) -> None:
-        python = config.python or str(default_sim_python())
+    def __init__(self, config: SimConfig, hello: dict[str, Any], wait: bool = True) -> None:
+        try:
+            python = config.python or str(default_sim_python())
+        except FileNotFoundError as error:
+            raise SimulatorError(str(error)) from error
         self._config = config
         self._log: IO[bytes] = tempfile.TemporaryFile()
         ours, theirs = socket.socketpair()
@@ -67,11 +63,23 @@ class Worker:
         finally:
             theirs.close()
         self.arrays: protocol.SharedArrays | None = None
+        self.ready: dict[str, Any] = {}
+        self._loading: dict[str, Any] = {}
+        self.send(protocol.HELLO, hello)
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Waits for READY and maps the shared memory. Whatever goes wrong, the process is ended."""
+        timeout_s = self._config.start_timeout_s
         try:
-            self.channel.send(protocol.HELLO, hello)
-            self.ready = self.receive(config.start_timeout_s).body
+            message = self.receive(timeout_s)
+            while message.kind == protocol.LOADING:
+                self._loading = message.body
+                message = self.receive(timeout_s)
+            self.ready = message.body
             if "fields" in self.ready:
-                descriptor = self.channel.receive_descriptor(config.start_timeout_s)
+                descriptor = self.channel.receive_descriptor(timeout_s)
                 fields = [protocol.Field(n, d, tuple(s), o) for n, d, s, o in self.ready["fields"]]
                 self.arrays = protocol.SharedArrays(descriptor, fields)
         except (protocol.PeerGone, protocol.DeadlinePassed) as error:
@@ -79,6 +87,23 @@ class Worker:
         except BaseException:
             self.kill()
             raise
+
+    @property
+    def memory(self) -> protocol.SharedArrays:
+        """The arrays shared with the worker (`sim.worker.server.EnvironmentWorker.hello` lists them)."""
+        if self.arrays is None:
+            raise SimulatorError("this worker shares no memory: it is no environment, or not ready yet")
+        return self.arrays
+
+    @functools.cached_property
+    def observations(self) -> dict[str, np.ndarray]:
+        """The current observation, by sensor: views of shared memory."""
+        return self.memory.group("obs")
+
+    @functools.cached_property
+    def final_observations(self) -> dict[str, np.ndarray]:
+        """The last observation of the episode that ended last: views of shared memory."""
+        return self.memory.group("final")
 
     @property
     def pid(self) -> int:
@@ -90,9 +115,16 @@ class Worker:
         except (protocol.PeerGone, protocol.DeadlinePassed) as error:
             raise self._translate(error, "send") from error
 
-    def receive(self, timeout_s: float) -> protocol.Message:
+    def receive(self, timeout_s: float, loading_timeout_s: float = 0.0) -> protocol.Message:
+        """The next message. A step that ends its episode also loads the next scene, and then gets `loading_timeout_s` more."""
+        episode = self.status().get("count") if loading_timeout_s else None
         try:
-            message = self.channel.receive(timeout_s)
+            try:
+                message = self.channel.receive(timeout_s)
+            except protocol.DeadlinePassed:
+                if not loading_timeout_s or self.status().get("count") == episode:
+                    raise
+                message = self.channel.receive(loading_timeout_s)
         except (protocol.PeerGone, protocol.DeadlinePassed) as error:
             raise self._translate(error, "answer") from error
         if message.kind == protocol.ERROR:
@@ -111,7 +143,7 @@ class Worker:
     def status(self) -> dict[str, Any]:
         """Scene, episode and count the worker was at, also after its death; empty if it never got so far."""
         if self.arrays is None:
-            return {}
+            return self._loading
         try:
             return dict(json.loads(protocol.read_text(self.arrays["status"])))
         except ValueError:

@@ -5,6 +5,8 @@ does nothing.
 """
 
 import os
+import sys
+import types
 
 
 def prepare() -> None:
@@ -17,15 +19,37 @@ def prepare() -> None:
     os.environ.setdefault("GLOG_minloglevel", "2")
 
     import habitat_sim
+    import magnum
 
     for name in ("ReplayRenderer", "ReplayRendererConfiguration"):
         if not hasattr(habitat_sim, name):
             setattr(habitat_sim, name, _absent(name))
+    # habitat-lab's receptacle samplers (rearrangement with mesh receptacles) import both; navigation never calls them.
+    if not hasattr(magnum, "trade"):
+        magnum.trade = _AbsentModule("magnum.trade")
+    try:
+        import corrade  # noqa: F401
+    except ModuleNotFoundError:
+        sys.modules["corrade"] = _AbsentModule("corrade")
+
+
+class _AbsentModule(types.ModuleType):
+    """A module whose every name is a class that can be made and named in annotations, and refuses to be used."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _absent("{}.{}".format(self.__name__, name))
 
 
 def _absent(name: str) -> type:
-    def refuse(self, *args, **kwargs):
-        raise NotImplementedError("this habitat-sim has no {}; batch rendering needs habitat-sim 0.3".format(name))
+    class Absent:
+        def __init__(self, *args, **kwargs):
+            pass
 
-    return type(name, (), {"__init__": refuse})
+        def __getattr__(self, attribute):
+            raise NotImplementedError(
+                "{}.{} is not there: this build of habitat-sim came without it".format(name, attribute)
+            )
 
+    return type(name.rsplit(".", 1)[-1], (Absent,), {})

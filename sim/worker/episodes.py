@@ -55,6 +55,10 @@ class EpisodeStream:
     def seek(self, count: int) -> None:
         self.count = count
 
+    def reseed(self, seed: int) -> None:
+        self._seed = seed
+        self._epoch = -1
+
     def __iter__(self) -> "EpisodeStream":
         return self
 

@@ -16,9 +16,11 @@ Timeline of one environment (a worker holds exactly one simulator)::
 
     client                              worker
     ------                              ------
-    HELLO {version, config}   ------->  builds simulator, task, episode stream
+    HELLO {config}            ------->  builds task and episode stream
+                              <-------  LOADING {scene, episode, count}    (whom to blame if it dies now)
+                                        builds simulator, loads scene, renders
                               <-------  READY {spaces, fields, ...} + memfd
-    RESET {seed?, episode?}   ------->  loads scene, renders
+    RESET {seed?, episode?}   ------->  loads scene, renders (the first one shows what READY rendered)
                               <-------  DONE {episode}            observation in shared memory
     action -> memory, STEP    ------->  acts, renders, measures
                               <-------  DONE {} or, at an episode's end,
@@ -49,8 +51,9 @@ DONE = 5
 CALL = 6
 ERROR = 7
 CLOSE = 8
+LOADING = 9
 
-_KINDS = range(HELLO, CLOSE + 1)
+_KINDS = range(HELLO, LOADING + 1)
 _HEADER = struct.Struct("<2sBBII")
 _MAGIC = b"EN"
 _MAX_JSON_BYTES = 64 << 20

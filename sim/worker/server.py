@@ -6,7 +6,7 @@ import os
 import random
 import socket
 import traceback
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def _serve(channel: protocol.Channel) -> int:
                     worker.close()
                 return 0
             if message.kind == protocol.HELLO:
-                worker = _start(message.body)
+                worker = _start(message.body, lambda status: channel.send(protocol.LOADING, status))
                 body, descriptor = worker.hello()
                 channel.send(protocol.READY, body)
                 if descriptor is not None:
@@ -61,7 +61,7 @@ def _serve(channel: protocol.Channel) -> int:
             channel.send(protocol.ERROR, _describe(error))
 
 
-def _start(config: Dict[str, Any]) -> Any:
+def _start(config: Dict[str, Any], announce: Callable[[Dict[str, Any]], None]) -> Any:
     from . import compat
 
     compat.prepare()
@@ -69,7 +69,7 @@ def _start(config: Dict[str, Any]) -> Any:
         from .generate import EpisodeGenerator
 
         return EpisodeGenerator(config)
-    return EnvironmentWorker(config)
+    return EnvironmentWorker(config, announce)
 
 
 def _describe(error: Exception) -> Dict[str, Any]:
@@ -83,10 +83,10 @@ class EnvironmentWorker:
     """One `habitat.Env` with autoreset, its observations in shared memory.
 
     `config` keys: `lab_config` (a habitat-lab YAML), `overrides` (Hydra's), `order`, `seed`, `env_index`, `num_envs`,
-    `scene_run`, `first_episode` (the count to start from).
+    `scene_run`, `first_episode` (the count to start from). `announce` is told of the first scene before it is loaded.
     """
 
-    def __init__(self, config: Dict[str, Any]) -> None:
+    def __init__(self, config: Dict[str, Any], announce: Callable[[Dict[str, Any]], None]) -> None:
         import habitat
 
         from . import checks, configs, simulator, tasks  # noqa: F401  (they register what they define)
@@ -109,6 +109,8 @@ class EnvironmentWorker:
         self._status: Optional[np.ndarray] = None
         self._descriptor = -1
         checks.check_entities(self._config)
+        first = dataset.episodes[self._stream.index_of(self._stream.count)]
+        announce(_status(first, self._stream.count))
         self._env = _StreamedEnv(lab_config, dataset, self._stream)
         self._max_steps = int(self._config.environment.max_episode_steps)
         self._fresh = False
@@ -164,6 +166,9 @@ class EnvironmentWorker:
         return body, descriptor
 
     def reset(self, body: Dict[str, Any]) -> Dict[str, Any]:
+        if "seed" in body:
+            self._stream.reseed(int(body["seed"]))
+            self._fresh = False
         if "episode" in body:
             self._stream.seek(int(body["episode"]))
             self._fresh = False
@@ -215,8 +220,7 @@ class EnvironmentWorker:
     def _set_status(self) -> None:
         """Leaves what is being worked on where the client finds it if this process dies."""
         if self._status is not None:
-            status = {"scene": self._upcoming.scene_id, "episode": str(self._upcoming.episode_id), "count": self._stream.count}
-            protocol.write_text(self._status, json.dumps(status))
+            protocol.write_text(self._status, json.dumps(_status(self._upcoming, self._stream.count)))
 
     def _episode_info(self) -> Dict[str, Any]:
         episode = self._env.current_episode
@@ -248,6 +252,10 @@ class EnvironmentWorker:
         if task.success_measure and scalars.get(task.success_measure, 0.0):
             reward += float(task.success_reward)
         return reward
+
+
+def _status(episode: Any, count: int) -> Dict[str, Any]:
+    return {"scene": episode.scene_id, "episode": str(episode.episode_id), "count": count}
 
 
 def _streamed_env_class() -> Any:

@@ -16,12 +16,19 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 import habitat_sim
+from habitat_sim._ext import habitat_sim_bindings as bindings
 from habitat.config.default import get_agent_config
 from habitat.core.registry import registry
 from habitat.sims.habitat_simulator import habitat_simulator as lab
 
 COLOR = habitat_sim.SensorType.COLOR
 DEPTH = habitat_sim.SensorType.DEPTH
+
+
+class _Configuration(habitat_sim.Configuration):
+    """habitat-sim 0.2.2's configuration with the one field of 0.3 that HabitatSim reads at every reset."""
+
+    enable_batch_renderer = False
 
 
 @registry.register_simulator(name="EngramSim-v0")
@@ -66,9 +73,7 @@ class EngramSim(lab.HabitatSim):
             2: habitat_sim.ActionSpec("turn_left", turn),
             3: habitat_sim.ActionSpec("turn_right", turn),
         }
-        configuration = habitat_sim.Configuration(sim_config, [agent_config])
-        configuration.enable_batch_renderer = False
-        return configuration
+        return _Configuration(sim_config, [agent_config])
 
     def _sensor_specification(self, sensor: Any) -> Any:
         specification = sensor._get_default_spec()
@@ -164,8 +169,8 @@ class EngramSim(lab.HabitatSim):
     def _pair_cameras(self) -> None:
         """Finds each colour camera whose picture the depth camera's draw can give, and prepares that draw."""
         self._paired = {}
-        flags = getattr(habitat_sim.Renderer, "Flags", None) or getattr(habitat_sim.gfx.Renderer, "Flags", None)
-        if self.renderer is None or flags is None or os.environ.get("ENGRAM_SIM_TWO_DRAWS"):
+        flags = bindings.Renderer.Flags
+        if self.renderer is None or os.environ.get("ENGRAM_SIM_TWO_DRAWS"):
             return
         sensors = self._sensors
         for depth_id, depth in sensors.items():
