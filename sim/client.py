@@ -44,7 +44,7 @@ class Worker:
         except FileNotFoundError as error:
             raise SimulatorError(str(error)) from error
         self._config = config
-        self._log: IO[bytes] = tempfile.TemporaryFile()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed in kill)
         ours, theirs = socket.socketpair()
         self.channel = protocol.Channel(ours)
         try:
@@ -116,7 +116,7 @@ class Worker:
             raise self._translate(error, "send") from error
 
     def receive(self, timeout_s: float, loading_timeout_s: float = 0.0) -> protocol.Message:
-        """The next message. A step that ends its episode also loads the next scene, and then gets `loading_timeout_s` more."""
+        """The next message. A step that ends its episode loads the next scene and gets `loading_timeout_s` more."""
         episode = self.status().get("count") if loading_timeout_s else None
         try:
             try:
@@ -155,7 +155,9 @@ class Worker:
         self._log.seek(max(0, self._log.tell() - _STDERR_TAIL_BYTES))
         text = self._log.read().decode("utf-8", "replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        telling = [line for line in lines if not line.startswith(("File ", "Thread ", "Current thread", "Extension modules"))]
+        telling = [
+            line for line in lines if not line.startswith(("File ", "Thread ", "Current thread", "Extension modules"))
+        ]
         return " | ".join(telling[-3:])
 
     def close(self) -> None:

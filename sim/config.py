@@ -21,26 +21,32 @@ class SimConfig:
     )
     control: str = field(default="discrete", metadata={"help": "discrete (0.25 m, turns) or velocity (v, w at 10 Hz)"})
     episodes: str = field(default="", metadata={"help": "episode file (.json.gz); empty: the one the task names"})
-    scenes_dir: str = field(default="", metadata={"help": "folder that relative scene ids of the episode file start from"})
+    scenes_dir: str = field(
+        default="", metadata={"help": "folder that relative scene ids of the episode file start from"}
+    )
     image_size: int = field(default=64, metadata={"help": "height and width of the cameras, pixels; 0: the task's own"})
     turn_degrees: int = field(default=30, metadata={"help": "angle of one discrete turn"})
     overrides: list[str] = field(
-        default_factory=list, metadata={"help": "further habitat-lab overrides, e.g. habitat.environment.max_episode_steps=300"}
+        default_factory=list,
+        metadata={"help": "further habitat-lab overrides, e.g. habitat.environment.max_episode_steps=300"},
     )
     num_envs: int = field(default=2, metadata={"help": "simulator workers, one environment each"})
     seed: int = field(default=0, metadata={"help": "of episode order and everything random inside episodes"})
     order: str = field(
-        default="shuffled", metadata={"help": "shuffled (training) or sequential (evaluation: env i of n runs i, i + n, ...)"}
+        default="shuffled",
+        metadata={"help": "shuffled (training) or sequential (evaluation: env i of n runs i, i + n, ...)"},
     )
     scene_run: int = field(default=8, metadata={"help": "episodes of one scene in a row when shuffled"})
     python: str = field(
-        default="", metadata={"help": "interpreter that has habitat-sim, e.g. of a conda environment; empty: the built one"}
+        default="",
+        metadata={"help": "interpreter that has habitat-sim, e.g. of a conda environment; empty: the built one"},
     )
     start_timeout_s: float = field(default=180.0, metadata={"help": "deadline for a worker's start, seconds"})
     reset_timeout_s: float = field(default=120.0, metadata={"help": "deadline for loading a scene, seconds"})
     step_timeout_s: float = field(default=60.0, metadata={"help": "deadline for one step, seconds"})
     max_deaths_per_scene: int = field(
-        default=3, metadata={"help": "deaths in a row on one scene after which the error names it instead of restarting"}
+        default=3,
+        metadata={"help": "deaths in a row on one scene after which the error names it instead of restarting"},
     )
 
     def lab_config(self) -> str:
@@ -70,7 +76,7 @@ class SimConfig:
                 for camera in ("rgb_sensor", "depth_sensor"):
                     sensor = f"habitat.simulator.agents.main_agent.sim_sensors.{camera}"
                     overrides += [f"{sensor}.width={self.image_size}", f"{sensor}.height={self.image_size}"]
-        return overrides + [f"habitat.seed={self.seed}", *self.overrides]
+        return [*overrides, f"habitat.seed={self.seed}", *self.overrides]
 
     def validate(self) -> None:
         """Raises ValueError, naming the field, where a value cannot be right."""

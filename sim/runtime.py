@@ -1,4 +1,5 @@
-"""Where the simulator's interpreter is, and what the machine offers it. Standard library only: the set-up imports this file.
+"""Where the simulator's interpreter is, and what the machine offers it. Standard library only: the set-up imports this
+file.
 
 The set-up (`tools/setup.py`) leaves in `.sim/`::
 
@@ -34,7 +35,9 @@ def default_sim_python() -> Path:
     named = os.environ.get("ENGRAM_SIM_PYTHON")
     path = Path(named) if named else LAUNCHER
     if not path.exists():
-        remedy = "correct ENGRAM_SIM_PYTHON" if named else "run `make setup`, or set sim.python to one that has habitat-sim"
+        remedy = (
+            "correct ENGRAM_SIM_PYTHON" if named else "run `make setup`, or set sim.python to one that has habitat-sim"
+        )
         raise FileNotFoundError(f"no simulator interpreter at {path}: {remedy}")
     return path
 

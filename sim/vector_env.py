@@ -21,18 +21,21 @@ Observations = dict[str, np.ndarray]
 class HabitatVectorEnv(VectorEnv):
     """N simulator processes stepped side by side; an episode that ends is followed by the next in the same step.
 
-    Observations: a dict of arrays [n, ...], copies of the workers' shared memory. Actions: [n] indices into `action_names`, or
-    [n, k] float32 in [-1, 1] for velocity tasks. Rewards: habitat-lab's (slack + reward measure + success bonus), float64 [n].
+    Observations: a dict of arrays [n, ...], copies of the workers' shared memory. Actions: [n] indices into
+    `action_names`, or [n, k] float32 in [-1, 1] for velocity tasks. Rewards: habitat-lab's (slack + reward measure +
+    success bonus), float64 [n].
 
     `infos` (of `reset` and `step`):
-        metrics: name -> float64 [n], the measures of the observation returned (after an episode's end: of the next one), with
-            the agent's pose as `agent.x`, `agent.y`, `agent.z` (m, scene frame, Y up) and `agent.yaw` (rad about Y).
+        metrics: name -> float64 [n], the measures of the observation returned (after an episode's end: of the next
+            one), with the agent's pose as `agent.x`, `agent.y`, `agent.z` (m, scene frame, Y up) and `agent.yaw` (rad
+            about Y).
         episode: object [n], dicts {episode_id, scene_id, index (in the data set), count (of this environment)}.
-        final_obs, final_info: object [n] with masks `_final_obs`, `_final_info`, only when an episode ended in this step.
-            final_info[i] = {episode, metrics (name -> float), measures (lists), worker_restarted, worker_error}.
+        final_obs, final_info: object [n] with masks `_final_obs`, `_final_info`, only when an episode ended in this
+            step. final_info[i] = {episode, metrics (name -> float), measures (lists), worker_restarted, worker_error}.
 
-    A worker that dies, aborts or does not answer in time is replaced. Its episode ends truncated, with reward 0, the last observation
-    it gave as the final one, and `worker_restarted` set; the replacement goes on with the next episode of its stream.
+    A worker that dies, aborts or does not answer in time is replaced. Its episode ends truncated, with reward 0, the
+    last observation it gave as the final one, and `worker_restarted` set; the replacement goes on with the next episode
+    of its stream.
 
     Timeline of one step::
 
@@ -83,7 +86,8 @@ class HabitatVectorEnv(VectorEnv):
         """Workers replaced so far."""
         self._deaths: dict[str, int] = {}
         self._episodes: list[dict[str, Any]] = [worker.ready["episode"] for worker in self._workers]
-        self._actions: list[list[Any]] = [[] for _ in range(self.num_envs)]  # of the running episodes: what `state` replays
+        # The actions of the running episodes, which `state` gives for replay.
+        self._actions: list[list[Any]] = [[] for _ in range(self.num_envs)]
         self._waiting: list[bool] = [False] * self.num_envs
         self._lost: dict[int, SimulatorError] = {}
         self._replay = None if state is None else [env["actions"] for env in state["envs"]]
@@ -95,9 +99,9 @@ class HabitatVectorEnv(VectorEnv):
     ) -> tuple[Observations, dict[str, Any]]:
         """Starts a new episode in every environment, or where `options["reset_mask"]` (bool [n]) is set.
 
-        The first call shows the episodes that the workers started with (with a `state` given: replays them to where they were).
-        `seed` (one number; environment i differs by its index) starts the streams anew. `options["counts"]` ([n] ints) sets
-        which of its stream's episodes each environment runs.
+        The first call shows the episodes that the workers started with (with a `state` given: replays them to where
+        they were). `seed` (one number; environment i differs by its index) starts the streams anew. `options["counts"]`
+        ([n] ints) sets which of its stream's episodes each environment runs.
         """
         options = options or {}
         mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, bool)), dtype=bool)
@@ -191,7 +195,8 @@ class HabitatVectorEnv(VectorEnv):
     def state(self) -> dict[str, Any]:
         """Where every environment is: its episode's count and the actions taken in it. JSON.
 
-        Simulation is deterministic, so a `HabitatVectorEnv(config, state)` whose `reset` has replayed them is where this one was.
+        Simulation is deterministic, so a `HabitatVectorEnv(config, state)` whose `reset` has replayed them is where
+        this one was.
         """
         envs = [
             {"count": int(episode["count"]), "actions": list(actions)}
@@ -250,8 +255,8 @@ class HabitatVectorEnv(VectorEnv):
             if self._deaths[scene] >= self.config.max_deaths_per_scene:
                 self._kill_all()
                 raise WorkerDied(
-                    f"{self._deaths[scene]} simulator workers in a row died on scene {scene}: check or leave out that scene "
-                    f"(last: {error})"
+                    f"{self._deaths[scene]} simulator workers in a row died on scene {scene}: check or leave out that "
+                    f"scene (last: {error})"
                 ) from error
             self.restarts += 1
             worker = Worker(self.config, self._hello(index, count), wait=False)
@@ -284,7 +289,9 @@ class HabitatVectorEnv(VectorEnv):
                 raise ValueError(f"actions must be integers, got {actions.dtype}")
             n = int(self.single_action_space.n)
             if (actions < 0).any() or (actions >= n).any():
-                raise ValueError(f"actions must be in 0..{n - 1} ({', '.join(self.action_names)}), got {actions.tolist()}")
+                raise ValueError(
+                    f"actions must be in 0..{n - 1} ({', '.join(self.action_names)}), got {actions.tolist()}"
+                )
         elif not np.isfinite(actions).all():
             raise ValueError(f"actions hold NaN or infinity: {actions.tolist()}")
         return actions

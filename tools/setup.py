@@ -1,9 +1,11 @@
 """Prepares a clone: the main environment, the simulator's, its C runtime and its `magnum` module. `make setup` runs it.
 
-Runs under any Python 3.8 or later with nothing but the standard library, needs no root where the system libraries are there,
-and may be interrupted at any moment and run again: each step looks at what is there, and a step's result appears whole or not at all.
+Runs under any Python 3.8 or later with nothing but the standard library, needs no root where the system libraries are
+there, and may be interrupted at any moment and run again: each step looks at what is there, and a step's result appears
+whole or not at all.
 
-Environment: UV (a uv to use), ENGRAM_PYTHON (interpreter of the main environment, 3.11 to 3.13), ENGRAM_SIM_BASE (a CPython 3.13).
+Environment: UV (a uv to use), ENGRAM_PYTHON (interpreter of the main environment, 3.11 to 3.13), ENGRAM_SIM_BASE (a
+CPython 3.13).
 """
 
 import argparse
@@ -46,7 +48,7 @@ class SetupError(Exception):
     """Something the user must do; the message says what."""
 
 
-# ---- talking ----------------------------------------------------------------------------------------------------------
+# ---- talking ---------------------------------------------------------------------------------------------------------
 
 _started = time.monotonic()
 
@@ -71,7 +73,7 @@ def output(command):
     return done.stdout.decode().strip() if done.returncode == 0 else None
 
 
-# ---- steps ------------------------------------------------------------------------------------------------------------
+# ---- steps -----------------------------------------------------------------------------------------------------------
 
 
 def system_packages():
@@ -87,13 +89,15 @@ def install_packages(packages):
         return
     line = "apt-get install -y --no-install-recommends " + " ".join(packages)
     if shutil.which("apt-get") is None:
-        raise SetupError("missing on this system: what Debian calls %s. Install them, then run this again" % " ".join(packages))
+        raise SetupError(
+            "missing on this system: what Debian calls %s. Install them, then run this again" % " ".join(packages)
+        )
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if prefix and (shutil.which("sudo") is None or output(["sudo", "-n", "true"]) is None):
         raise SetupError("missing system packages. Run this, then `make setup` again:\n    sudo " + line)
     say("installing system packages: " + " ".join(packages))
     quiet = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    subprocess.run(prefix + ["apt-get", "update", "-qq"], env=quiet)
+    subprocess.run([*prefix, "apt-get", "update", "-qq"], env=quiet)
     run(prefix + line.split() + ["-qq"], "installing system packages", env=quiet)
 
 
@@ -148,13 +152,14 @@ def main_environment(uv, base_python):
     """`.venv`: torch and everything that learns, from locks/main.txt."""
     create_environment(uv, MAIN_ENV, os.environ.get("ENGRAM_PYTHON") or base_python)
     install_lock(uv, MAIN_ENV, "main.txt", "torch and its CUDA libraries are about 3 GB to download the first time")
-    if output([MAIN_ENV / "bin" / "python", "-c", "import importlib.metadata as m; print(m.version('engram'))"]) is None:
+    python = MAIN_ENV / "bin" / "python"
+    if output([python, "-c", "import importlib.metadata as m; m.version('engram')"]) is None:
         say("installing Engram itself, editable")
-        run([uv, "pip", "install", "-q", "--python", MAIN_ENV / "bin" / "python", "--no-deps", "-e", ROOT], "installing Engram")
+        run([uv, "pip", "install", "-q", "--python", python, "--no-deps", "-e", ROOT], "installing Engram")
 
 
 def sim_environment(uv, python_3_13):
-    """`.sim/venv`: habitat-sim and habitat-lab, from locks/sim.txt. numpy 1.26.4 has no wheel for 3.13: uv compiles and keeps it."""
+    """`.sim/venv`: habitat-sim and habitat-lab. numpy 1.26.4 has no wheel for 3.13: uv compiles and keeps it."""
     create_environment(uv, SIM_ENV, python_3_13)
     install_lock(uv, SIM_ENV, "sim.txt", "the first time on this machine numpy 1.26.4 is compiled, about 4 minutes")
 
@@ -176,7 +181,8 @@ def install_lock(uv, folder, lock, note):
         return
     say("installing locks/%s into %s: %s" % (lock, folder.relative_to(ROOT), note))
     # Not `pip sync`: the ROS wheels' inner names differ from their registry names, and sync would remove them again.
-    run([uv, "pip", "install", "--python", folder / "bin" / "python", "--no-deps", "--require-hashes", "-r", LOCKS / lock], "installing %s" % lock)
+    install = [uv, "pip", "install", "--python", folder / "bin" / "python", "--no-deps", "--require-hashes"]
+    run([*install, "-r", LOCKS / lock], "installing %s" % lock)
     _write(stamp, digest)
 
 
@@ -190,7 +196,9 @@ def c_runtime():
     say("private C runtime (.sim/libc): this system's glibc %d.%d is older than 2.38" % runtime.glibc_version())
     for tool in ("apt-get", "dpkg"):
         if shutil.which(tool) is None:
-            raise SetupError("glibc is older than 2.38 and there is no %s to fetch a newer one: use Debian 12 or later" % tool)
+            raise SetupError(
+                "glibc is older than 2.38 and there is no %s to fetch a newer one: use Debian 12 or later" % tool
+            )
     with tempfile.TemporaryDirectory(dir=str(runtime.SIM_HOME)) as work:
         work = Path(work)
         download_packages(work, list(LIBC_FILES))
@@ -210,10 +218,14 @@ def c_runtime():
 def download_packages(work, packages):
     """Downloads packages of the distribution's newer release, through the mirror and keys that apt is set up with."""
     release = os_release()
-    distribution = next((name for name in [release.get("ID"), *release.get("ID_LIKE", "").split()] if name in NEWER_RELEASE), None)
+    distribution = next(
+        (name for name in [release.get("ID"), *release.get("ID_LIKE", "").split()] if name in NEWER_RELEASE), None
+    )
     mirror = apt_mirror(release.get("VERSION_CODENAME", ""))
     if distribution is None or mirror is None:
-        raise SetupError("cannot find where apt gets this system's packages from: only Debian and Ubuntu are known here")
+        raise SetupError(
+            "cannot find where apt gets this system's packages from: only Debian and Ubuntu are known here"
+        )
     suite = NEWER_RELEASE[distribution]
     for folder in ("lists/partial", "archives/partial"):
         (work / folder).mkdir(parents=True)
@@ -231,8 +243,8 @@ def download_packages(work, packages):
         "APT::Architecture": "amd64",
     }
     apt = ["apt-get", "-qq"] + ["-o%s=%s" % item for item in options.items()]
-    run(apt + ["update"], "reading %s's package list" % suite)
-    run(apt + ["download"] + packages, "downloading %s's C runtime" % suite, cwd=str(work))
+    run([*apt, "update"], "reading %s's package list" % suite)
+    run([*apt, "download", *packages], "downloading %s's C runtime" % suite, cwd=str(work))
 
 
 def os_release():
@@ -246,7 +258,9 @@ def os_release():
 def apt_mirror(codename, etc="/etc/apt"):
     """The address that apt gets release `codename` from, as the system's own sources (either format) say."""
     files = [os.path.join(etc, "sources.list")]
-    files += sorted(glob.glob(os.path.join(etc, "sources.list.d", "*.list"))) + sorted(glob.glob(os.path.join(etc, "sources.list.d", "*.sources")))
+    files += sorted(glob.glob(os.path.join(etc, "sources.list.d", "*.list"))) + sorted(
+        glob.glob(os.path.join(etc, "sources.list.d", "*.sources"))
+    )
     for file in filter(os.path.exists, files):
         text = re.sub(r"^\s*#.*\n?", "", Path(file).read_text(), flags=re.MULTILINE)
         for line in text.splitlines():
@@ -254,14 +268,17 @@ def apt_mirror(codename, etc="/etc/apt"):
             if one_line and one_line.group(2) == codename:
                 return one_line.group(1)
         for stanza in text.split("\n\n"):
-            fields = {key.strip().lower(): value.split() for key, _, value in (line.partition(":") for line in stanza.splitlines())}
+            fields = {
+                key.strip().lower(): value.split()
+                for key, _, value in (line.partition(":") for line in stanza.splitlines())
+            }
             if "deb" in fields.get("types", []) and codename in fields.get("suites", []) and fields.get("uris"):
                 return fields["uris"][0]
     return None
 
 
 def launcher():
-    """`.sim/python`: one executable that runs the simulator's interpreter, through the private C runtime where there is one."""
+    """`.sim/python`: runs the simulator's interpreter, through the private C runtime where there is one."""
     python = '"$here/venv/bin/python"'
     if runtime.LIBC_DIR.exists():
         loader = '"$here/libc/ld-linux-x86-64.so.2" --argv0 %s --library-path "$here/libc" ' % python
@@ -274,15 +291,17 @@ def launcher():
 
 def magnum(uv):
     """Our `magnum` module, compiled for the simulator's environment when its sources have changed."""
-    sources = [path for pattern in ("*.toml", "*.py", "src/*", "python/magnum/*.py") for path in sorted(MAGNUM.glob(pattern))]
+    sources = [
+        path for pattern in ("*.toml", "*.py", "src/*", "python/magnum/*.py") for path in sorted(MAGNUM.glob(pattern))
+    ]
     stamp = SIM_ENV / "magnum.sha256"
     digest = _digest(sources)
     if stamp.exists() and stamp.read_text() == digest:
         return
     say("compiling the magnum module, about a minute")
     python = SIM_ENV / "bin" / "python"
-    command = [uv, "pip", "install", "-q", "--python", python, "--no-deps", "--no-build-isolation", "--reinstall", MAGNUM]
-    run(command, "compiling native/magnum")
+    install = [uv, "pip", "install", "-q", "--python", python, "--no-deps", "--no-build-isolation", "--reinstall"]
+    run([*install, MAGNUM], "compiling native/magnum")
     check()
     _write(stamp, digest)
 
@@ -291,14 +310,17 @@ def check():
     """The simulator's packages import together, in the process that will run them (habitat_sim imports magnum)."""
     environment = dict(os.environ, HSIM_DISABLE_CUDA_DEVICE="1", MAGNUM_LOG="quiet", HABITAT_SIM_LOG="quiet")
     done = subprocess.run(
-        [str(runtime.LAUNCHER), "-c", "import habitat_sim"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [str(runtime.LAUNCHER), "-c", "import habitat_sim"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     if done.returncode != 0:
         last = (done.stdout.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
         raise SetupError("habitat_sim does not import: %s. `.venv/bin/embodied doctor` looks closer" % last)
 
 
-# ---- helpers ----------------------------------------------------------------------------------------------------------
+# ---- helpers ---------------------------------------------------------------------------------------------------------
 
 
 def _digest(paths):
@@ -317,7 +339,9 @@ def _write(path, text, mode=0o644):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--main-only", action="store_true", help="only the main environment: for a Habitat of your own (sim.python)")
+    parser.add_argument(
+        "--main-only", action="store_true", help="only the main environment: for a Habitat of your own (sim.python)"
+    )
     arguments = parser.parse_args()
     runtime.SIM_HOME.mkdir(exist_ok=True)
     try:

@@ -34,8 +34,9 @@ def geodesic_distance(env: Any, start: Any, end: Any) -> Answer:
 def robot(env: Any) -> Answer:
     """The robot's body (m), cameras (degrees, m), motion, and how near a goal it must stop (m).
 
-    `cameras`: by observation, {hfov_deg, position ([x, y, z], agent frame), orientation (Euler, rad), width, height} and for depth {min_m,
-    max_m, normalized}. `velocity`: {linear_m_s, angular_deg_s: [low, high], time_step_s}, null under discrete control.
+    `cameras`: by observation, {hfov_deg, position ([x, y, z], agent frame), orientation (Euler, rad), width, height}
+    and for depth {min_m, max_m, normalized}. `velocity`: {linear_m_s, angular_deg_s: [low, high], time_step_s}, null
+    under discrete control.
     """
     config = env._config
     agent = next(iter(config.simulator.agents.values()))

@@ -29,9 +29,7 @@ def load_dataset(config: Any) -> Any:
     try:
         dataset = make_dataset(id_dataset=config.dataset.type, config=config.dataset)
     except Exception as error:
-        raise TaskError(
-            "episode file {} is no {} data set: {}".format(path, config.dataset.type, error)
-        ) from error
+        raise TaskError("episode file {} is no {} data set: {}".format(path, config.dataset.type, error)) from error
     if not dataset.episodes:
         raise TaskError("episode file {} holds no episodes".format(path))
     return dataset
@@ -63,7 +61,7 @@ def _check_instance(path: str) -> None:
 
 
 def check_glb(path: str) -> None:
-    """The header and JSON chunk of a binary glTF file, so that a cut download is named before the simulator aborts on it."""
+    """A binary glTF file's header and JSON: a a cut one is named before the simulator aborts on it."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         header = file.read(20)

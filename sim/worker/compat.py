@@ -1,7 +1,7 @@
 """habitat-lab 0.3.3 over habitat-sim 0.2.2, the only build that package registries carry.
 
-`prepare()` must run before `import habitat`. On an official habitat-sim 0.3.x every step here finds its name present and
-does nothing.
+`prepare()` must run before `import habitat`. On an official habitat-sim 0.3.x every step here finds its name present
+and does nothing.
 """
 
 import os

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from hydra.core.config_store import ConfigStore
-
 from habitat.config.default_structured_configs import LabSensorConfig, MeasurementConfig
+from hydra.core.config_store import ConfigStore
 
 
 @dataclass

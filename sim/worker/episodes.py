@@ -1,8 +1,9 @@
 """Which episode an environment runs next, as a pure function of (seed, environment, count).
 
-habitat-lab's iterator keeps its state in a random generator, so an environment that is restarted after a crash, or a run that is
-resumed, would see other episodes. Here the k-th episode of environment i depends on nothing but the numbers, so that
-results do not change with the number of workers and a killed worker's replacement goes on where the dead one was.
+habitat-lab's iterator keeps its state in a random generator, so an environment that is restarted after a crash, or a
+run that is resumed, would see other episodes. Here the k-th episode of environment i depends on nothing but the
+numbers, so that results do not change with the number of workers and a killed worker's replacement goes on where the
+dead one was.
 """
 
 import random
@@ -17,9 +18,9 @@ class EpisodeStream:
 
     Args:
         episodes: habitat-lab episodes, in the data set's order.
-        order: "shuffled" (training: every environment has its own order, every epoch a new one, episodes of one scene come in
-            runs of `scene_run` so that scenes are not loaded for each) or "sequential" (evaluation: environment i of n gets
-            episodes i, i + n, i + 2n ...).
+        order: "shuffled" (training: every environment has its own order, every epoch a new one, episodes of one scene
+            come in runs of `scene_run` so that scenes are not loaded for each) or "sequential" (evaluation: environment
+            i of n gets episodes i, i + n, i + 2n ...).
         seed: of the order and of every episode.
         env_index, num_envs: this environment and how many there are.
         scene_run: how many episodes of one scene come in a row when shuffled.

@@ -76,7 +76,11 @@ def _describe(error: Exception) -> Dict[str, Any]:
     """One line for the user, and the traceback for a bug report."""
     text = str(error).strip() or repr(error)
     line = text if isinstance(error, TaskError) else "{}: {}".format(type(error).__name__, text)
-    return {"message": " ".join(line.split()), "is_task_error": isinstance(error, TaskError), "traceback": traceback.format_exc()}
+    return {
+        "message": " ".join(line.split()),
+        "is_task_error": isinstance(error, TaskError),
+        "traceback": traceback.format_exc(),
+    }
 
 
 class EnvironmentWorker:
@@ -89,7 +93,7 @@ class EnvironmentWorker:
     def __init__(self, config: Dict[str, Any], announce: Callable[[Dict[str, Any]], None]) -> None:
         import habitat
 
-        from . import checks, configs, simulator, tasks  # noqa: F401  (they register what they define)
+        from . import checks, configs, oracle, simulator, tasks  # noqa: F401  (they register what they define)
 
         self._checks = checks
         lab_config = self._load_config(habitat, config)
@@ -112,7 +116,9 @@ class EnvironmentWorker:
         first = dataset.episodes[self._stream.index_of(self._stream.count)]
         announce(_status(first, self._stream.count))
         self._env = _StreamedEnv(lab_config, dataset, self._stream)
-        self._max_steps = int(self._config.environment.max_episode_steps)
+        task = self._config.task  # its fields are read once: an OmegaConf look-up a step is felt
+        self._slack_reward, self._success_reward = float(task.slack_reward), float(task.success_reward)
+        self._reward_measure, self._success_measure = task.reward_measure, task.success_measure
         self._fresh = False
         self._has_episode = False
         self._actions = _action_decoder(self._env.task)
@@ -209,7 +215,7 @@ class EnvironmentWorker:
         count = self._stream.count
         seed = self._stream.episode_seed(count)
         random.seed(seed)
-        np.random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002  (habitat-lab draws from the global generator)
         self._env.sim.seed(seed)
         self._upcoming = self._env.episodes[self._stream.index_of(count)]
         self._set_status()
@@ -247,10 +253,9 @@ class EnvironmentWorker:
 
     def _reward(self, scalars: Dict[str, float]) -> float:
         """habitat-lab's RLTaskEnv reward: slack + reward measure + bonus while the success measure holds."""
-        task = self._config.task
-        reward = float(task.slack_reward) + scalars.get(task.reward_measure, 0.0)
-        if task.success_measure and scalars.get(task.success_measure, 0.0):
-            reward += float(task.success_reward)
+        reward = self._slack_reward + scalars.get(self._reward_measure, 0.0)
+        if self._success_measure and scalars.get(self._success_measure, 0.0):
+            reward += self._success_reward
         return reward
 
 
@@ -334,7 +339,7 @@ def _action_decoder(task: Any) -> Any:
         return _DiscreteActions(list(actions))
     if len(actions) == 1:
         name, space = next(iter(actions.items()))
-        boxes = {key: box for key, box in space.spaces.items()}
+        boxes = dict(space.spaces.items())
         if all(isinstance(box, spaces.Box) for box in boxes.values()):
             return _BoxActions(name, {key: int(np.prod(box.shape)) for key, box in boxes.items()})
     raise TaskError(

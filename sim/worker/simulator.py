@@ -1,9 +1,9 @@
 """`EngramSim-v0`: habitat-lab's HabitatSim, over habitat-sim 0.2.2 or 0.3.x, with three things added.
 
 - A configuration step that leaves out what the installed habitat-sim does not know.
-- One draw for colour and depth. habitat-sim draws the scene once a sensor; the depth camera's render target can carry a colour
-  attachment beside its depth, so a pair of cameras with the same pose, size and field of view is drawn once. The frames
-  are identical to those of two draws (checked in tests/sim).
+- One draw for colour and depth. habitat-sim draws the scene once a sensor; the depth camera's render target can carry a
+  colour attachment beside its depth, so a pair of cameras with the same pose, size and field of view is drawn once. The
+  frames are identical to those of two draws (checked in tests/sim).
 - Semantic ids of a house's instances and a navmesh with its furniture, from the house's own catalogue.
 """
 
@@ -11,15 +11,14 @@ import hashlib
 import json
 import os
 import tempfile
-from typing import Any, Dict, List, Optional
-
-import numpy as np
+from typing import Any, Dict, List, Optional, Tuple
 
 import habitat_sim
-from habitat_sim._ext import habitat_sim_bindings as bindings
+import numpy as np
 from habitat.config.default import get_agent_config
 from habitat.core.registry import registry
 from habitat.sims.habitat_simulator import habitat_simulator as lab
+from habitat_sim._ext import habitat_sim_bindings as bindings
 
 COLOR = habitat_sim.SensorType.COLOR
 DEPTH = habitat_sim.SensorType.DEPTH
@@ -38,6 +37,7 @@ class EngramSim(lab.HabitatSim):
     def __init__(self, config: Any) -> None:
         self._paired: Dict[str, str] = {}
         self._catalogue: Optional[Dict[str, Any]] = None
+        self._state: Optional[Tuple[Any, habitat_sim.AgentState]] = None
         super().__init__(config)
         self._scene_loaded()
 
@@ -103,6 +103,7 @@ class EngramSim(lab.HabitatSim):
         self._scene_loaded()
 
     def _scene_loaded(self) -> None:
+        self._state = None
         self._pair_cameras()
         self._catalogue = _read_catalogue(self._current_scene)
         if self._catalogue is not None:
@@ -163,6 +164,18 @@ class EngramSim(lab.HabitatSim):
             os.replace(draft, path)
         else:
             os.unlink(draft)
+
+    # -- state ---------------------------------------------------------------------------------------------------
+
+    def get_agent_state(self, agent_id: int = 0) -> habitat_sim.AgentState:
+        """As HabitatSim's, kept until the agent moves: sensors and measures ask for it half a dozen times a step."""
+        if agent_id != 0:
+            return super().get_agent_state(agent_id)
+        node = self.get_agent(0).scene_node
+        pose = (node.translation, node.rotation)
+        if self._state is None or self._state[0] != pose:
+            self._state = (pose, super().get_agent_state(0))
+        return self._state[1]
 
     # -- observations --------------------------------------------------------------------------------------------
 

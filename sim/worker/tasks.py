@@ -1,7 +1,7 @@
-"""What Engram adds to habitat-lab's registry: the ExtObjectNav task with its measures, and the oracle as a sensor.
+"""What Engram adds to habitat-lab's registry: the ExtObjectNav task with its measures, and a detector.
 
-Everything else (PointNav, ObjectNav, their sensors and measures) is habitat-lab's own. The task definitions are the YAML files in
-`sim/tasks/`, in habitat-lab's format.
+Everything else (PointNav, ObjectNav, their sensors and measures) is habitat-lab's own. The task definitions are the
+YAML files in `sim/tasks/`, in habitat-lab's format.
 """
 
 import os
@@ -10,26 +10,22 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 import quaternion  # noqa: F401  (numpy-quaternion: gives NumPy its quaternion type)
 from gym import spaces
-
-import habitat_sim
 from habitat.core.embodied_task import Measure
 from habitat.core.registry import registry
 from habitat.core.simulator import Sensor, SensorTypes
 from habitat.tasks.nav.nav import NavigationTask
-from habitat.tasks.nav.object_nav_task import ObjectGoal
-
-_ORACLE_RETARGET_STEPS = 8
 
 
 @registry.register_task(name="ExtObjectNav-v1")
 class ExtObjectNavTask(NavigationTask):
     """Extended ObjectNav (Memo, arXiv 2510.19732, section 4): a stream of object goals in one house.
 
-    One habitat-lab episode is a trial: the agent is placed once and gets the goals of `episode.info["goal_sequence"]` one after the
-    other. A goal ends when the agent stops, or after `max_goal_steps`; the next begins where the agent stands. The trial ends
-    with its last goal. So memory carried through the episode is memory carried across goals.
+    One habitat-lab episode is a trial: the agent is placed once and gets the goals of `episode.info["goal_sequence"]`
+    one after the other. A goal ends when the agent stops, or after `max_goal_steps`; the next begins where the agent
+    stands. The trial ends with its last goal. So memory carried through the episode is memory carried across goals.
 
-    The episode file is a standard ObjectNav file; `object_category` is the first goal. Run as plain ObjectNav it is the first goal alone.
+    The episode file is a standard ObjectNav file; `object_category` is the first goal. Run as plain ObjectNav it is the
+    first goal alone.
     """
 
     def reset(self, episode: Any) -> Any:
@@ -61,6 +57,7 @@ class ExtObjectNavTask(NavigationTask):
     def _point_at(self, episode: Any, index: int) -> None:
         episode.object_category = self.goal_sequence[index]
         episode.goals = self._dataset.goals_by_category[episode.goals_key]
+        episode._shortest_path_cache = None  # habitat-lab keeps the path to the episode's goals there
 
     def _check_episode_is_active(self, *args: Any, **kwargs: Any) -> bool:
         self.goal_steps += 1
@@ -80,9 +77,10 @@ def _goal_sequence(episode: Any) -> List[str]:
 class GoalSequence(Measure):
     """Results of an ExtObjectNav trial, goal by goal; listed last, it also moves the task on to its next goal.
 
-    Metric: `index` (of the goal now sought, from 0), `finished` (1 on the step that ended a goal), `successes` so far, and
-    `goals`: one {category, success, spl, soft_spl, distance_to_goal (m, geodesic), steps, start_distance (m)} for each ended goal;
-    `sequence`: the categories of all the trial's goals. A goal still sought when the trial's step limit strikes is not in `goals`.
+    Metric: `index` (of the goal now sought, from 0), `finished` (1 on the step that ended a goal), `successes` so far,
+    and `goals`: one {category, success, spl, soft_spl, distance_to_goal (m, geodesic), steps, start_distance (m)} for
+    each ended goal; `sequence`: the categories of all the trial's goals. A goal still sought when the trial's step limit
+    strikes is not in `goals`.
     """
 
     cls_uuid = "goal_sequence"
@@ -125,7 +123,9 @@ class GoalSequence(Measure):
 
 @registry.register_measure
 class ExtObjectNavReward(Measure):
-    """Geodesic progress in metres, plus `success_bonus` on the step that ends a goal in success (Memo's reward less its slack)."""
+    """Geodesic progress in metres, plus `success_bonus` on the step that ends a goal in success (Memo's reward less its
+    slack).
+    """
 
     cls_uuid = "ext_objectnav_reward"
     spans_goals = True
@@ -156,105 +156,12 @@ class ExtObjectNavReward(Measure):
 
 
 @registry.register_sensor
-class OracleActionSensor(Sensor):
-    """The action of the shortest-path oracle, as an observation: the expert's label in imitation, the oracle agent's choice.
-
-    Discrete tasks: the index of the action along the shortest path to the nearest goal ([1] int64; stop within `goal_radius`
-    metres). Velocity tasks: [v, w] in [-1, 1] as habitat-lab's velocity action takes them ([2] float32).
-    """
-
-    cls_uuid = "oracle_action"
-    depends_on_goal = True
-
-    def __init__(self, sim: Any, config: Any, task: Any, *args: Any, **kwargs: Any) -> None:
-        self._sim = sim
-        self._task_config = task._config
-        self._velocity = _velocity_config(task._config)
-        self._goal_radius_m = float(config.goal_radius)
-        self._follower: Any = None
-        self._scene: Optional[str] = None
-        self._goals: Any = None
-        self._target: Optional[np.ndarray] = None
-        self._age = 0
-        super().__init__(config=config)
-
-    def _get_uuid(self, *args: Any, **kwargs: Any) -> str:
-        return self.cls_uuid
-
-    def _get_sensor_type(self, *args: Any, **kwargs: Any) -> Any:
-        return SensorTypes.TENSOR
-
-    def _get_observation_space(self, *args: Any, **kwargs: Any) -> Any:
-        if self._velocity is not None:
-            return spaces.Box(-1.0, 1.0, shape=(2,), dtype=np.float32)
-        return spaces.Box(0, len(self._task_config.actions) - 1, shape=(1,), dtype=np.int64)
-
-    def get_observation(self, *args: Any, episode: Any, task: Any, **kwargs: Any) -> np.ndarray:
-        self._aim(episode)
-        if self._velocity is not None:
-            return self._velocity_towards(self._target)
-        names = list(task.actions)
-        try:
-            wanted = self._follower.next_action_along(self._target)
-        except habitat_sim.errors.GreedyFollowerError:
-            wanted = "stop"
-        return np.array([names.index(wanted)], dtype=np.int64)
-
-    def _aim(self, episode: Any) -> None:
-        """Chooses the goal position nearest by path; looks again every few steps, since a learner leaves the path."""
-        if self._scene != self._sim.habitat_config.scene or self._follower is None:
-            self._scene = self._sim.habitat_config.scene
-            self._goals = None
-            self._follower = self._sim.make_greedy_follower(
-                0,
-                self._goal_radius_m,
-                stop_key="stop",
-                forward_key="move_forward",
-                left_key="turn_left",
-                right_key="turn_right",
-            )
-        self._age += 1
-        if self._goals is episode.goals and self._age < _ORACLE_RETARGET_STEPS:
-            return
-        if self._goals is not episode.goals:
-            self._goals = episode.goals
-            self._ends = goal_positions(episode.goals)
-            self._follower.reset()
-        self._age = 0
-        path = habitat_sim.MultiGoalShortestPath()
-        path.requested_start = np.array(self._sim.get_agent(0).scene_node.translation, dtype=np.float32)
-        path.requested_ends = self._ends
-        found = self._sim.pathfinder.find_path(path)
-        self._target = np.asarray(path.points[-1], dtype=np.float32) if found else self._ends[0]
-
-    def _velocity_towards(self, target: np.ndarray) -> np.ndarray:
-        node = self._sim.get_agent(0).scene_node
-        position = np.array(node.translation, dtype=np.float32)
-        path = habitat_sim.ShortestPath()
-        path.requested_start, path.requested_end = position, target
-        self._sim.pathfinder.find_path(path)
-        turn = self._velocity.ang_vel_range
-        speed = self._velocity.lin_vel_range
-        standing = np.array([_to_unit(0.0, speed), _to_unit(0.0, turn)], dtype=np.float32)
-        if not np.isfinite(path.geodesic_distance) or path.geodesic_distance < self._goal_radius_m:
-            return standing
-        ahead = np.asarray(path.points[1]) - position
-        yaw = 2.0 * np.arctan2(node.rotation.vector[1], node.rotation.scalar)
-        bearing = np.arctan2(-ahead[0], -ahead[2]) - yaw
-        error = (bearing + np.pi) % (2.0 * np.pi) - np.pi
-        rate_deg_s = float(np.clip(np.rad2deg(error) / self._velocity.time_step, turn[0], turn[1]))
-        speed_m_s = speed[1] * max(0.0, np.cos(error)) if abs(error) < np.pi / 4 else 0.0
-        if speed_m_s == 0.0 and abs(rate_deg_s) < self._velocity.min_abs_ang_speed:
-            return standing
-        return np.array([_to_unit(speed_m_s, speed), _to_unit(rate_deg_s, turn)], dtype=np.float32)
-
-
-@registry.register_sensor
 class DetectionsSensor(Sensor):
-    """A perfect object detector ([height, width, 1] int32): at each pixel the task's category id (as in `objectgoal`) plus 1, else 0.
+    """A perfect object detector ([height, width, 1] int32): at each pixel the task's category id (as in `objectgoal`)
+    plus 1, else 0.
 
-    It looks the semantic sensor's ids up in the episode file's goals, so it knows the categories that the data set searches for in
-    this scene. It is ground truth that a robot does not have: agents that ask for it are labelled so.
+    It looks the semantic sensor's ids up in the episode file's goals, so it knows the categories that the data set
+    searches for in this scene. It is ground truth that a robot does not have: agents that ask for it are labelled so.
     """
 
     cls_uuid = "detections"
@@ -296,19 +203,3 @@ class DetectionsSensor(Sensor):
         for semantic_id, category_id in found.items():
             table[semantic_id] = category_id
         return table
-
-
-def goal_positions(goals: List[Any]) -> np.ndarray:
-    """Where an agent may stand to have reached one of `goals`: their view points, else their positions ([n, 3] m)."""
-    points = [
-        view.agent_state.position for goal in goals if isinstance(goal, ObjectGoal) for view in goal.view_points or []
-    ]
-    return np.array(points or [goal.position for goal in goals], dtype=np.float32)
-
-
-def _velocity_config(task_config: Any) -> Any:
-    return next((action for action in task_config.actions.values() if "lin_vel_range" in action), None)
-
-
-def _to_unit(value: float, limits: Any) -> float:
-    return 2.0 * (value - limits[0]) / (limits[1] - limits[0]) - 1.0
