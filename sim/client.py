@@ -129,9 +129,9 @@ class Worker:
             raise self._translate(error, "answer") from error
         if message.kind == protocol.ERROR:
             kind = TaskError if message.body.get("is_task_error") else SimulatorError
-            error = kind(message.body.get("message", "the worker reported an error without a message"))
-            error.add_note(message.body.get("traceback", ""))
-            raise error
+            reported = kind(message.body.get("message", "the worker reported an error without a message"))
+            reported.add_note(message.body.get("traceback", ""))
+            raise reported
         return message
 
     def call(self, name: str, timeout_s: float = 60.0, **arguments: Any) -> tuple[dict[str, Any], bytes]:

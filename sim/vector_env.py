@@ -298,13 +298,13 @@ class HabitatVectorEnv(VectorEnv):
 
     def _gather(self) -> Observations:
         rows = [worker.observations for worker in self._workers]
-        return {name: np.stack([row[name] for row in rows]) for name in self.single_observation_space}
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
     def _infos(self, ended: dict[int, dict[str, Any]]) -> dict[str, Any]:
         table = np.stack([worker.memory["metrics"] for worker in self._workers])
         infos: dict[str, Any] = {
             "metrics": {name: table[:, column] for column, name in enumerate(self._metric_names)},
-            "episode": _objects(self._episodes),
+            "episode": _objects([dict(episode) for episode in self._episodes]),
         }
         if ended:
             mask = np.zeros(self.num_envs, bool)
@@ -339,7 +339,7 @@ def _objects(items: list[Any]) -> np.ndarray:
 
 
 def _observation_space(described: dict[str, Any]) -> gym.spaces.Dict:
-    spaces = {}
+    spaces: dict[str, gym.spaces.Space[Any]] = {}
     for name, space in described.items():
         dtype = np.dtype(space["dtype"])
         low, high = space["low"], space["high"]

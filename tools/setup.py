@@ -199,8 +199,8 @@ def c_runtime():
             raise SetupError(
                 "glibc is older than 2.38 and there is no %s to fetch a newer one: use Debian 12 or later" % tool
             )
-    with tempfile.TemporaryDirectory(dir=str(runtime.SIM_HOME)) as work:
-        work = Path(work)
+    with tempfile.TemporaryDirectory(dir=str(runtime.SIM_HOME)) as folder:
+        work = Path(folder)
         download_packages(work, list(LIBC_FILES))
         draft = work / "libc"
         draft.mkdir()

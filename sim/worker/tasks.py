@@ -123,9 +123,7 @@ class GoalSequence(Measure):
 
 @registry.register_measure
 class ExtObjectNavReward(Measure):
-    """Geodesic progress in metres, plus `success_bonus` on the step that ends a goal in success (Memo's reward less its
-    slack).
-    """
+    """Geodesic progress (m), plus `success_bonus` on the step that ends a goal in success: Memo's reward less slack."""
 
     cls_uuid = "ext_objectnav_reward"
     spans_goals = True
