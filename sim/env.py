@@ -1,7 +1,7 @@
 """The plain Gymnasium `Env`: one simulator, one episode at a time, and its registration with Gymnasium.
 
-`import sim.env` registers `Engram/PointNav-v1`, `Engram/ObjectNav-v1` and `Engram/ExtObjectNav-v1`; `gymnasium.make` and
-`gymnasium.make_vec` take SimConfig's fields as keyword arguments::
+`import sim.env` registers `Engram/PointNav-v1`, `Engram/ObjectNav-v1` and `Engram/ExtObjectNav-v1`; `gymnasium.make`
+and `gymnasium.make_vec` take SimConfig's fields as keyword arguments::
 
     env = gymnasium.make("sim.env:Engram/PointNav-v1", episodes="data/houses/episodes/pointnav_train.json.gz")
 """

@@ -79,8 +79,8 @@ class GoalSequence(Measure):
 
     Metric: `index` (of the goal now sought, from 0), `finished` (1 on the step that ended a goal), `successes` so far,
     and `goals`: one {category, success, spl, soft_spl, distance_to_goal (m, geodesic), steps, start_distance (m)} for
-    each ended goal; `sequence`: the categories of all the trial's goals. A goal still sought when the trial's step limit
-    strikes is not in `goals`.
+    each ended goal; `sequence`: the categories of all the trial's goals. A goal still sought when the trial's step
+    limit strikes is not in `goals`.
     """
 
     cls_uuid = "goal_sequence"
