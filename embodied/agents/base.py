@@ -2,10 +2,10 @@
 
 Timeline of one row::
 
-    seed(rows, seeds)?   reset(rows)   act(obs_0) -> a_0   act(obs_1) -> a_1   ...   episode ends   seed?   reset   act ...
+    seed?(rows, seeds)   reset(rows)   act(obs_0) -> a_0   act(obs_1) -> a_1   ...   episode ends   seed?   reset  ...
 
-`act` is called once a step with the observations of all rows; what an agent remembers of a row is cleared by `reset` alone. In
-ExtObjectNav a trial of many goals is one episode, so memory lives across its goals.
+`act` is called once a step with the observations of all rows; what an agent remembers of a row is cleared by `reset`
+alone. In ExtObjectNav a trial of many goals is one episode, so memory lives across its goals.
 """
 
 from __future__ import annotations
@@ -46,10 +46,14 @@ class Agent(Protocol):
 
 @runtime_checkable
 class SeededAgent(Protocol):
-    """An agent that draws random numbers. Seeds come from the episode, so that results do not depend on the number of workers."""
+    """An agent that draws random numbers. Seeds come from the episode, so that results do not depend on the number of
+    workers.
+    """
 
     def seed(self, rows: np.ndarray, seeds: np.ndarray) -> None:
-        """Called before `reset`: row i (where `rows`, bool [n]) draws from `seeds[i]` (int64 [n]) in its coming episode."""
+        """Called before `reset`: row i (where `rows`, bool [n]) draws from `seeds[i]` (int64 [n]) in its coming
+        episode.
+        """
 
 
 class AgentEnv(Protocol):
@@ -124,7 +128,9 @@ class Actions:
         if self.is_discrete:
             wanted = (STOP, MOVE_FORWARD, TURN_LEFT, TURN_RIGHT)
             if not set(wanted) <= set(self.names):
-                raise AgentError(f"the baselines need the actions {', '.join(wanted)}; the task has {', '.join(self.names)}")
+                raise AgentError(
+                    f"the baselines need the actions {', '.join(wanted)}; the task has {', '.join(self.names)}"
+                )
         elif not (isinstance(space, gym.spaces.Box) and space.shape == (2,)):
             raise AgentError(f"the baselines need discrete actions or [v, w], not {space}")
         self._velocity: dict[str, Any] = {} if self.is_discrete else describe_robot(env)["velocity"]

@@ -13,7 +13,7 @@ _STANDING_M = 0.01
 
 
 class ForwardOnlyAgent(Baseline):
-    """Drives straight ahead; stops where PointNav's sensor says that the goal is reached, or when something holds it."""
+    """Drives straight ahead; stops where PointNav's sensor says the goal is reached, or when something holds it."""
 
     title: ClassVar[str] = "forward only"
     sensors: ClassVar[tuple[str, ...]] = ("gps",)

@@ -5,9 +5,10 @@ What happens in one step of one row::
     pose from gps + compass -> map.stand, map.bump (did the last step forward move?) -> map.update(depth, detections)
     -> goal known?  plan to it : plan to the frontier that is cheapest to reach -> follow the path (turn or drive)
 
-PointNav: the goal is known; cells not seen yet count as free until seen otherwise. ObjectNav: the robot looks into every corner from
-within `inspect_m`, until the detector sees the goal; then it goes there and stops. In ExtObjectNav the map and all objects that the
-detector named in it are kept from goal to goal, so an object passed on the way to another is found again at once.
+PointNav: the goal is known; cells not seen yet count as free until seen otherwise. ObjectNav: the robot looks into
+every corner from within `inspect_m`, until the detector sees the goal; then it goes there and stops. In ExtObjectNav
+the map and all objects that the detector named in it are kept from goal to goal, so an object passed on the way to
+another is found again at once.
 """
 
 from __future__ import annotations
@@ -19,7 +20,18 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import ndimage
 
-from embodied.agents.base import MOVE_FORWARD, OBJECT_GOAL, POINT_GOAL, TURN_LEFT, TURN_RIGHT, Actions, AgentEnv, AgentError, Baseline, describe_robot
+from embodied.agents.base import (
+    MOVE_FORWARD,
+    OBJECT_GOAL,
+    POINT_GOAL,
+    TURN_LEFT,
+    TURN_RIGHT,
+    Actions,
+    AgentEnv,
+    AgentError,
+    Baseline,
+    describe_robot,
+)
 from embodied.agents.mapping import DepthCamera, OccupancyMap, clearance
 from embodied.agents.planning import Plan, in_sight, plan_from
 from sim.config import SimConfig
@@ -36,9 +48,14 @@ class FrontierConfig:
     cell_m: float = field(default=0.1, metadata={"help": "side of a map cell"})
     extent_m: float = field(default=50.0, metadata={"help": "side of the map, centred on the start"})
     inspect_m: float = field(default=3.0, metadata={"help": "how near a place must be seen to count as searched"})
-    replan_steps: int = field(default=8, metadata={"help": "steps after which a path is planned anew although it is free"})
+    replan_steps: int = field(
+        default=8, metadata={"help": "steps after which a path is planned anew although it is free"}
+    )
     lookahead_m: float = field(default=0.8, metadata={"help": "how far along the path the robot steers"})
     reach_m: float = field(default=0.35, metadata={"help": "how near its end a path counts as driven"})
+    commit_m: float = field(
+        default=2.0, metadata={"help": "how much nearer another frontier must be to leave the chosen one"}
+    )
     min_frontier_cells: int = field(default=3, metadata={"help": "smaller frontiers are not worth the way"})
     min_inspect_m: float = field(default=0.8, metadata={"help": "no closer than this when the house is searched again"})
 
@@ -46,7 +63,8 @@ class FrontierConfig:
 class FrontierAgent(Baseline):
     """Explores by frontiers, drives by its own map.
 
-    Reads depth, gps and compass; in PointNav the goal's direction, in ObjectNav the goal's category and the `detections` sensor.
+    Reads depth, gps and compass; in PointNav the goal's direction, in ObjectNav the goal's category and the
+    `detections` sensor.
 
     Raises:
         AgentError: a sensor is missing, or the depth camera does not look ahead.
@@ -65,11 +83,15 @@ class FrontierAgent(Baseline):
             self._goal_sensor = OBJECT_GOAL
             self.require(DETECTIONS)
         else:
-            raise AgentError(f"the frontier agent knows no goal sensor in this task: it reads {POINT_GOAL} or {OBJECT_GOAL}")
+            raise AgentError(
+                f"the frontier agent knows no goal sensor in this task: it reads {POINT_GOAL} or {OBJECT_GOAL}"
+            )
         self._robot = describe_robot(env)
         camera = self._robot["cameras"]["depth"]
         if abs(camera["orientation"][1]) > 0.01 or abs(camera["orientation"][2]) > 0.01:
-            raise AgentError(f"the frontier agent needs a depth camera that looks ahead, not one turned by {camera['orientation']}")
+            raise AgentError(
+                f"the frontier agent needs a depth camera that looks ahead, not one turned by {camera['orientation']}"
+            )
         self._camera = DepthCamera(
             width=camera["width"],
             height=camera["height"],
@@ -94,7 +116,8 @@ class FrontierAgent(Baseline):
         ]
         # The same view as the depth camera's.
         depth = "${habitat.simulator.agents.main_agent.sim_sensors.depth_sensor."
-        return lines + [f"{semantic}.{key}={depth}{key}}}" for key in ("width", "height", "hfov", "position", "orientation")]
+        keys = ("width", "height", "hfov", "position", "orientation")
+        return lines + [f"{semantic}.{key}={depth}{key}}}" for key in keys]
 
     def reset(self, rows: np.ndarray) -> None:
         for row in np.flatnonzero(rows):
@@ -149,13 +172,19 @@ class _Explorer:
         self._config = config
         self._radius_m = float(robot["radius_m"])
         self._success_m = float(robot["success_distance_m"])
-        self._step_m = float(robot["forward_step_m"]) if actions.is_discrete else actions.max_speed_m_s * actions.time_step_s
-        self._turn = np.deg2rad(robot["turn_deg"]) if actions.is_discrete else np.deg2rad(actions.max_turn_rate_deg_s * actions.time_step_s)
-        self._clearance_m = self._radius_m
+        self._step_m = (
+            float(robot["forward_step_m"]) if actions.is_discrete else actions.max_speed_m_s * actions.time_step_s
+        )
+        self._turn = (
+            np.deg2rad(robot["turn_deg"])
+            if actions.is_discrete
+            else np.deg2rad(actions.max_turn_rate_deg_s * actions.time_step_s)
+        )
         self._last_pose: np.ndarray | None = None
         self._drove_m = 0.0
         self._path = np.zeros((0, 2))
         self._target: _Target | None = None
+        self._aim: np.ndarray | None = None
         self._goal = -1
         self._saw_goal = False
         self._path_age = 0
@@ -167,7 +196,11 @@ class _Explorer:
         categories = view[DETECTIONS][..., 0] - 1 if DETECTIONS in view else None
         self.grid.update(pose, depth_m, categories)
         self._room_m = clearance(self.grid.obstacles, self.grid.cell_m)
-        action = self._towards_point(pose, view[POINT_GOAL]) if POINT_GOAL in view else self._search(pose, int(view[OBJECT_GOAL][0]))
+        action = (
+            self._towards_point(pose, view[POINT_GOAL])
+            if POINT_GOAL in view
+            else self._search(pose, int(view[OBJECT_GOAL][0]))
+        )
         self._last_pose = pose
         return action
 
@@ -183,7 +216,9 @@ class _Explorer:
             return self._steer(pose, goal)
         cell = self.grid.cell_of(*goal)
         if self._needs_plan(pose, None):
-            plan = plan_from(self.grid, self.grid.cell_of(*pose[:2]), self._clearance_m, through_unknown=True, include=cell)
+            plan = plan_from(
+                self.grid, self.grid.cell_of(*pose[:2]), self._radius_m, through_unknown=True, include=cell
+            )
             self._follow(plan, _Target(self._nearest_reached(plan, cell), goal, is_goal=True))
         return self._drive(pose)
 
@@ -203,24 +238,27 @@ class _Explorer:
             self._target = None
         if self._needs_plan(pose, category):
             start = self.grid.cell_of(*pose[:2])
-            plan = plan_from(self.grid, start, self._clearance_m, through_unknown=False)
+            plan = plan_from(self.grid, start, self._radius_m, through_unknown=False)
             target = self._object_target(plan, known) if known else None
             target = target or self._frontier_target(plan)
             if target is None:
-                return self._widen(pose)
+                return self._search_again()
             self._follow(plan, target)
         return self._drive(pose)
 
     def _object_target(self, plan: Plan, known: dict[tuple[int, int], Any]) -> _Target | None:
         """The free cell nearest to the object that is nearest by path, on the side from which it was seen."""
+
         def cost(item: tuple[tuple[int, int], Any]) -> float:
             cell, sighting = item
-            return plan.at(sighting.viewer) + self.grid.cell_m * float(np.hypot(cell[0] - sighting.viewer[0], cell[1] - sighting.viewer[1]))
+            return plan.at(sighting.viewer) + self.grid.cell_m * float(
+                np.hypot(cell[0] - sighting.viewer[0], cell[1] - sighting.viewer[1])
+            )
 
         (cell, sighting) = min(known.items(), key=cost)
         if not np.isfinite(plan.at(sighting.viewer)):
             return None
-        around = plan_from(self.grid, sighting.viewer, self._clearance_m, through_unknown=False)
+        around = plan_from(self.grid, sighting.viewer, self._radius_m, through_unknown=False)
         cells = around.reachable()
         lengths = around.lengths(cells)
         gaps = self.grid.cell_m * np.hypot(*(cells - np.array(cell)).T)
@@ -242,27 +280,28 @@ class _Explorer:
             return None
         sizes = ndimage.sum_labels(frontier, labels, np.arange(1, count + 1))
         nearest = ndimage.minimum(plan.metres, labels, np.arange(1, count + 1))
-        worth = np.where(sizes >= self._config.min_frontier_cells, nearest, np.inf)
-        if not np.isfinite(worth).any():
+        cost_m = np.where(sizes >= self._config.min_frontier_cells, nearest, np.inf)
+        if self._target is not None:  # another one must be worth turning round for
+            i, j = np.array(self._target.cell) - plan.corner
+            kept = np.unique(labels[max(0, i - 2) : i + 3, max(0, j - 2) : j + 3])
+            cost_m[kept[kept > 0] - 1] -= self._config.commit_m
+        if not np.isfinite(cost_m).any():
             return None
-        chosen = labels == 1 + int(np.argmin(worth))
+        chosen = labels == 1 + int(np.argmin(cost_m))
         i, j = np.unravel_index(int(np.argmin(np.where(chosen, plan.metres, np.inf))), plan.metres.shape)
-        beyond = np.argwhere(unknown[max(0, i - 1) : i + 2, max(0, j - 1) : j + 2]) + (max(0, i - 1), max(0, j - 1))
+        top, left = max(0, int(i) - 1), max(0, int(j) - 1)
+        beyond = np.argwhere(unknown[top : i + 2, left : j + 2]) + np.array([top, left])
         face = self.grid.centre_of(beyond.mean(axis=0) + np.array(plan.corner))
         return _Target((int(i) + plan.corner[0], int(j) + plan.corner[1]), face, is_goal=False)
 
-    def _widen(self, pose: np.ndarray) -> Any:
-        """Nothing is left to look at: try narrower gaps, then forget bumps, then search the house again from nearer."""
-        if self._clearance_m > 0.5 * self._radius_m:
-            self._clearance_m = 0.5 * self._radius_m
-        elif self.grid.bumps.any():
+    def _search_again(self) -> Any:
+        """Nothing is left to look at: forget what bumps taught, then search the house again from nearer."""
+        if self.grid.bumps.any():
             self.grid.bumps[:] = False
-            self._clearance_m = self._radius_m
         else:
-            self._clearance_m = self._radius_m
             self.grid.forget_inspection(max(0.6 * self.grid.inspect_m, self._config.min_inspect_m))
         self._target = None
-        return self._turn_by(pose, self._turn)
+        return self._turn_by(self._turn)
 
     # -- driving -------------------------------------------------------------------------------------------------
 
@@ -275,20 +314,21 @@ class _Explorer:
         if moved_m < 0.3 * self._drove_m:
             self._bumps += 1
             self.grid.bump(self._last_pose, self._radius_m + 1.5 * self.grid.cell_m)
-            self._path = self._path[:0]
+            self._path, self._aim = self._path[:0], None
         self._drove_m = 0.0
 
     def _needs_plan(self, pose: np.ndarray, category: int | None) -> bool:
         self._path_age += 1
         if self._target is None or len(self._path) == 0 or self._path_age >= self._config.replan_steps:
-            return True
+            return self._aim is None or self._target is None
         ahead = self._path[: max(1, int(2.0 / self.grid.cell_m))]
-        return any(self._room_m[self.grid.cell_of(*point)] < 0.5 * self._clearance_m for point in ahead[3:])
+        return any(self._room_m[self.grid.cell_of(*point)] < 0.5 * self._radius_m for point in ahead[3:])
 
     def _follow(self, plan: Plan, target: _Target) -> None:
         self._target = target
         self._path = self.grid.centre_of(plan.path_to(target.cell))
         self._path_age = 0
+        self._aim = None
 
     def _nearest_reached(self, plan: Plan, goal: tuple[int, int]) -> tuple[int, int]:
         """The goal's cell, else the reachable cell that lies nearest to it."""
@@ -304,30 +344,39 @@ class _Explorer:
         return gap_m < self._config.reach_m
 
     def _drive(self, pose: np.ndarray) -> Any:
-        """Steers to the farthest point of the path that lies straight ahead and free."""
+        """Steers to the farthest point of the path that lies straight ahead and free.
+
+        A point that was chosen is kept until the robot faces it and has driven: a choice made anew while turning could
+            turn it back.
+        """
         if len(self._path) == 0:
-            return self._turn_by(pose, self._turn)
-        distances = np.hypot(*(self._path - pose[:2]).T)
-        self._path = self._path[int(np.argmin(distances)) :]
-        aim = self._path[min(1, len(self._path) - 1)]
-        for point in self._path[1:]:
-            if np.hypot(*(point - pose[:2])) > self._config.lookahead_m:
-                break
-            if not in_sight(self.grid, self._room_m, pose[:2], point, self._clearance_m):
-                break
-            aim = point
-        return self._steer(pose, aim)
+            return self._turn_by(self._turn)
+        if self._aim is None:
+            distances = np.hypot(*(self._path - pose[:2]).T)
+            self._path = self._path[int(np.argmin(distances)) :]
+            self._aim = self._path[-1]
+            for point in self._path:
+                distance = np.hypot(*(point - pose[:2]))
+                seen = in_sight(self.grid, self._room_m, pose[:2], point, self._radius_m)
+                if distance > (self._config.lookahead_m if seen else self._step_m):
+                    break
+                self._aim = point
+        return self._steer(pose, self._aim)
 
     def _steer(self, pose: np.ndarray, aim: np.ndarray) -> Any:
-        return self._turn_towards(pose, aim) if self._turn_towards(pose, aim) is not None else self._forward(pose, aim)
+        turn = self._turn_towards(pose, aim)
+        if turn is not None:
+            return turn
+        self._aim = None
+        return self._forward(pose, aim)
 
     def _turn_towards(self, pose: np.ndarray, aim: np.ndarray) -> Any:
         """A turn, or None where the robot faces `aim` as well as turning can make it."""
         error = self._bearing(pose, aim)
         tolerance = 0.5 * self._turn + 1e-3 if self._actions.is_discrete else np.deg2rad(40.0)
-        return self._turn_by(pose, error) if abs(error) > tolerance else None
+        return self._turn_by(error) if abs(error) > tolerance else None
 
-    def _turn_by(self, pose: np.ndarray, angle: float) -> Any:
+    def _turn_by(self, angle: float) -> Any:
         if self._actions.is_discrete:
             return self._actions.index(TURN_LEFT if angle > 0 else TURN_RIGHT)
         return self._actions.velocity(0.0, float(np.rad2deg(angle)) / self._actions.time_step_s)

@@ -1,6 +1,7 @@
 """A metric map of a house, built from depth images and odometry.
 
-Frame of the map: the episode's start. x points forward, y to the left (m), headings turn left (rad). The GPS sensor gives (forward,
+Frame of the map: the episode's start. x points forward, y to the left (m), headings turn left (rad). The GPS sensor
+    gives (forward,
 right), the compass the heading, so a pose is (gps[0], -gps[1], compass[0]).
 """
 
@@ -54,9 +55,9 @@ class Sighting:
 class OccupancyMap:
     """What one robot knows of one house, as square cells.
 
-    A cell is an obstacle when points between the floor and the robot's height fell into it more often than rays went through; it is known
-    once a ray passed or ended in it. `inspected` marks what was seen from near enough to tell small objects; `bumps`
-    are places that looked free and were not.
+    A cell is an obstacle when points between the floor and the robot's height fell into it more often than rays went
+    through; it is known once a ray passed or ended in it. `inspected` marks what was seen from near enough to tell
+    small objects; `bumps` are places that looked free and were not.
 
     Args:
         camera: the depth camera.
@@ -205,7 +206,13 @@ class OccupancyMap:
         return passed, near
 
     def _remember(
-        self, pose: np.ndarray, categories: np.ndarray, seen: np.ndarray, i: np.ndarray, j: np.ndarray, ranges: np.ndarray
+        self,
+        pose: np.ndarray,
+        categories: np.ndarray,
+        seen: np.ndarray,
+        i: np.ndarray,
+        j: np.ndarray,
+        ranges: np.ndarray,
     ) -> None:
         named = seen & (categories >= 0)
         if not named.any():

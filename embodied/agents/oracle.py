@@ -11,7 +11,7 @@ from embodied.agents.base import Baseline
 
 
 class OracleAgent(Baseline):
-    """Does what the task's `oracle_action` sensor says: the greedy follower of the shortest path to the nearest goal."""
+    """Does what the task's `oracle_action` sensor says: it follows the shortest path to the nearest goal."""
 
     title: ClassVar[str] = "oracle"
     privileges: ClassVar[str] = "knows the map and the goal's place"

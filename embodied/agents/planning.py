@@ -14,6 +14,7 @@ _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 _COMFORT_M = 0.4
 _COMFORT_WEIGHT = 3.0
 _UNKNOWN_WEIGHT = 1.5
+_SQUEEZE_WEIGHT = 8.0
 _MARGIN_CELLS = 20
 
 
@@ -62,15 +63,21 @@ class Plan:
 
 
 def plan_from(
-    grid: OccupancyMap, start: tuple[int, int], radius_m: float, through_unknown: bool, include: tuple[int, int] | None = None
+    grid: OccupancyMap,
+    start: tuple[int, int],
+    radius_m: float,
+    through_unknown: bool,
+    include: tuple[int, int] | None = None,
 ) -> Plan:
     """Dijkstra over the map's free cells.
 
     Args:
         grid: the map.
-        start: the cell to plan from; cells within `radius_m` of it may be driven on whatever is near.
-        radius_m: how far the path keeps from obstacles.
-        through_unknown: whether unseen cells count as free, at a higher price (to reach a goal that is known), or as walls.
+        start: the cell to plan from.
+        radius_m: the robot's. Gaps narrower than it is wide are taken only where no other way leads: cells are coarse,
+            and a real gap may be wider than the map has it.
+        through_unknown: whether unseen cells count as free, at a higher price (to reach a goal that is known), or as
+            walls.
         include: a cell the window must hold.
     """
     window = _window(grid, start, include)
@@ -78,13 +85,11 @@ def plan_from(
     free, blocked = grid.known[window], grid.obstacles[window]
     room_m = clearance(blocked, grid.cell_m)
     price = 1.0 + _COMFORT_WEIGHT * np.clip(1.0 - room_m / _COMFORT_M, 0.0, 1.0) ** 2
+    price = np.where(room_m < radius_m, price * _SQUEEZE_WEIGHT, price)
     if through_unknown:
         price = np.where(free, price, price * _UNKNOWN_WEIGHT)
-    open_cells = (room_m >= radius_m) & (free | through_unknown)
+    open_cells = ~blocked & (free | through_unknown)
     i, j = start[0] - corner[0], start[1] - corner[1]
-    reach = int(np.ceil(radius_m / grid.cell_m))
-    here = (slice(max(0, i - reach), i + reach + 1), slice(max(0, j - reach), j + reach + 1))
-    open_cells[here] |= ~blocked[here]
     open_cells[i, j] = True
     start_node = i * open_cells.shape[1] + j
     metres, predecessors = dijkstra(
@@ -94,7 +99,9 @@ def plan_from(
 
 
 def in_sight(grid: OccupancyMap, room_m: np.ndarray, start: np.ndarray, end: np.ndarray, radius_m: float) -> bool:
-    """Whether the straight line between two points (m) keeps `radius_m` from obstacles; `room_m` is the map's clearance."""
+    """Whether the straight line between two points (m) keeps `radius_m` from obstacles; `room_m` is the map's
+    clearance.
+    """
     count = max(2, int(np.ceil(float(np.linalg.norm(end - start)) / (0.5 * grid.cell_m))))
     for share in np.linspace(0.0, 1.0, count)[1:]:
         x, y = start + share * (end - start)

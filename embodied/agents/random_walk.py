@@ -11,10 +11,11 @@ from embodied.agents.base import POINT_GOAL, STOP, AgentEnv, Baseline, describe_
 
 
 class RandomAgent(Baseline):
-    """Moves at random; stops where PointNav's sensor says that the goal is reached, else with a small chance at every step.
+    """Moves at random; stops where PointNav's sensor says that the goal is reached, else with a small chance at every
+    step.
 
-    The first rule is that of habitat-lab's own random baseline. Without it a uniform choice among four actions would stop after
-    four steps, and every policy that merely walks would look clever beside it.
+    The first rule is that of habitat-lab's own random baseline. Without it a uniform choice among four actions would
+    stop after four steps, and every policy that merely walks would look clever beside it.
 
     Args:
         stop_probability: of ending the search at a step, where no sensor tells the distance to the goal.
@@ -38,7 +39,10 @@ class RandomAgent(Baseline):
         else:
             stops = np.array([generator.random() < self._stop_probability for generator in self._generators])
         return self.actions.stack(
-            [self.actions.stop() if stop else self._move(rng) for stop, rng in zip(stops, self._generators, strict=True)]
+            [
+                self.actions.stop() if stop else self._move(rng)
+                for stop, rng in zip(stops, self._generators, strict=True)
+            ]
         )
 
     def _move(self, generator: np.random.Generator) -> int | np.ndarray:

@@ -39,7 +39,9 @@ def agent_class(name_or_checkpoint: str) -> Any:
         if not Path(name_or_checkpoint).exists():
             near = difflib.get_close_matches(name_or_checkpoint, AGENTS, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise AgentError(f"no agent and no checkpoint '{name_or_checkpoint}': choose one of {', '.join(AGENTS)}, or a path{hint}")
+            raise AgentError(
+                f"no agent and no checkpoint '{name_or_checkpoint}': choose one of {', '.join(AGENTS)}, or a path{hint}"
+            )
         entry = POLICY
     module, name = entry.split(":")
     return getattr(importlib.import_module(module), name)

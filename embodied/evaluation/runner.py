@@ -1,0 +1,351 @@
+"""Runs agents over the episodes of a file, every episode once, all workers at once.
+
+Environment i of n runs episodes i, i + n, i + 2n ... of the file, and an agent's random numbers are seeded by the
+episode. So the results do not depend on the number of workers. An episode that a dying worker cut short is run once
+more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from embodied.agents.base import Agent, SeededAgent
+from embodied.agents.registry import make_agent, prepare_sim
+from embodied.evaluation.config import EvalConfig, label_of, slug, source_of
+from embodied.evaluation.episodes import EpisodeResult, GoalResult, Journal
+from sim.config import SimConfig
+from sim.vector_env import HabitatVectorEnv
+
+MAX_ATTEMPTS = 2
+_POSE = ("agent.x", "agent.y", "agent.z", "agent.yaw")
+_SCENE_SUFFIXES = (".scene_instance.json", ".basis.glb", ".glb", ".ply")
+
+
+class AgentRun:
+    """One agent over the episodes it still has to run.
+
+    Args:
+        entry: the agent, as in `EvalConfig.agents`.
+        config: the evaluation.
+        journal: results so far; new ones are added to it.
+        progress: where to show how far it is.
+    """
+
+    def __init__(self, entry: str, config: EvalConfig, journal: Journal, progress: Progress) -> None:
+        self._label, self._source = label_of(entry), source_of(entry)
+        self._config = config
+        self._journal = journal
+        self._progress = progress
+        self.restarts = 0
+
+    def run(self) -> None:
+        """Runs all episodes that the journal does not have.
+
+        Raises:
+            TaskError, WorkerDied: see `HabitatVectorEnv`.
+            AgentError: the agent cannot run this task.
+        """
+        sim = replace(prepare_sim(self._source, self._config.sim), order="sequential", seed=self._config.seed)
+        if self._config.episodes:
+            sim = replace(sim, num_envs=min(sim.num_envs, self._config.episodes))
+        env = HabitatVectorEnv(sim)
+        try:
+            wanted = _wanted(env.num_episodes, self._config.episodes)
+            task = self._progress.add_task(
+                self._label, total=len(wanted), completed=len(self._journal.results), steps=0
+            )
+            pending = [index for index in wanted if index not in self._journal.results]
+            if pending:
+                agent = make_agent(self._source, env, self._config.seed)
+                _Loop(env, agent, self, pending, task).run()
+            self.restarts = env.restarts
+        finally:
+            env.close()
+
+    def finished(self, result: EpisodeResult, task: Any) -> None:
+        result.agent = self._label
+        self._journal.add(result)
+        self._progress.advance(task)
+
+    def stepped(self, task: Any, steps: int) -> None:
+        self._progress.update(task, steps=self._progress.tasks[task].fields["steps"] + steps)
+
+    @property
+    def seed(self) -> int:
+        return self._config.seed
+
+
+class _Loop:
+    """The rows of one vector environment, each with its queue of episodes."""
+
+    def __init__(self, env: HabitatVectorEnv, agent: Agent, run: AgentRun, pending: list[int], task: Any) -> None:
+        self._env = env
+        self._agent = agent
+        self._run = run
+        self._task = task
+        self._num_envs = env.num_envs
+        self._queues: list[deque[int]] = [deque() for _ in range(env.num_envs)]
+        for index in pending:
+            self._queues[index % env.num_envs].append(index)
+        self._running: list[_Recorder | None] = [None] * env.num_envs
+        self._attempts: dict[int, int] = {}
+        self._idle = _idle_action(env)
+
+    def run(self) -> None:
+        observations, infos = self._begin(list(range(self._num_envs)), *self._env.reset())
+        while any(recorder is not None for recorder in self._running):
+            active = np.array([recorder is not None for recorder in self._running])
+            actions = self._agent.act(observations)
+            actions = np.where(active.reshape(-1, *[1] * (actions.ndim - 1)), actions, self._idle).astype(actions.dtype)
+            observations, rewards, terminated, truncated, infos = self._env.step(actions)
+            self._run.stepped(self._task, int(active.sum()))
+            over = (terminated | truncated) & active
+            for row, recorder in enumerate(self._running):
+                if recorder is None:
+                    continue
+                recorder.act(actions[row], float(rewards[row]))
+                if over[row]:
+                    self._end(row, recorder, infos["final_info"][row])
+                else:
+                    recorder.see({name: float(values[row]) for name, values in infos["metrics"].items()})
+            if over.any():
+                observations, infos = self._begin(np.flatnonzero(over).tolist(), observations, infos)
+
+    def _begin(self, rows: list[int], observations: Any, infos: Any) -> tuple[Any, Any]:
+        """Starts the next episode of each row's queue; where the environment is at another one, sends it there."""
+        for row in rows:
+            self._running[row] = None
+        while astray := [
+            row for row in rows if self._queues[row] and infos["episode"][row]["index"] != self._queues[row][0]
+        ]:
+            observations, infos = self._send_to_next(astray, infos)
+        begins = np.zeros(self._num_envs, bool)
+        seeds = np.zeros(self._num_envs, np.int64)
+        for row in rows:
+            if not self._queues[row]:
+                continue
+            index = self._queues[row].popleft()
+            begins[row], seeds[row] = True, index
+            self._attempts[index] = self._attempts.get(index, 0) + 1
+            category = self._env.call(row, "goals")[0].get("category") or ""
+            recorder = _Recorder(infos["episode"][row], category, self._attempts[index])
+            recorder.see({name: float(values[row]) for name, values in infos["metrics"].items()})
+            self._running[row] = recorder
+        if begins.any():
+            if isinstance(self._agent, SeededAgent):
+                self._agent.seed(begins, seeds)
+            self._agent.reset(begins)
+        return observations, infos
+
+    def _send_to_next(self, rows: list[int], infos: Any) -> tuple[Any, Any]:
+        """Resets the environments of `rows` to the heads of their queues. A worker's death in it uses up an attempt."""
+        mask = np.zeros(self._num_envs, bool)
+        mask[rows] = True
+        counts = [int(episode["count"]) for episode in infos["episode"]]
+        for row in rows:
+            counts[row] = self._queues[row][0] // self._num_envs
+        observations, infos = self._env.reset(options={"reset_mask": mask, "counts": counts})
+        for row in rows:
+            index = self._queues[row][0]
+            if infos["episode"][row]["index"] == index:
+                continue
+            self._attempts[index] = self._attempts.get(index, 0) + 1
+            if self._attempts[index] >= MAX_ATTEMPTS:
+                self._queues[row].popleft()
+                error = "the simulator worker died loading it"
+                self._run.finished(EpisodeResult("", index, "", "", attempts=MAX_ATTEMPTS, error=error), self._task)
+        return observations, infos
+
+    def _end(self, row: int, recorder: _Recorder, final: dict[str, Any]) -> None:
+        result = recorder.result(final)
+        if final["worker_restarted"]:
+            if result.attempts < MAX_ATTEMPTS:
+                self._queues[row].append(result.index)
+                return
+            result.error = final["worker_error"] or "the simulator worker died"
+        self._run.finished(result, self._task)
+
+
+class _Recorder:
+    """One running episode."""
+
+    def __init__(self, episode: dict[str, Any], category: str, attempts: int) -> None:
+        self._episode = episode
+        self._category = category
+        self._path: list[list[float]] = []
+        self._actions: list[Any] = []
+        self._reward = 0.0
+        self._collisions = 0
+        self._attempts = attempts
+
+    def act(self, action: np.ndarray, reward: float) -> None:
+        self._actions.append(action.tolist())
+        self._reward += reward
+
+    def see(self, metrics: dict[str, float]) -> None:
+        self._path.append([round(metrics[name], 4) for name in _POSE])
+        # Summed here: the measure starts anew with each goal of ExtObjectNav.
+        self._collisions += metrics.get("collisions.is_collision", 0.0) > 0.0
+
+    def result(self, final: dict[str, Any]) -> EpisodeResult:
+        metrics = final["metrics"]
+        self.see(metrics)
+        return EpisodeResult(
+            agent="",
+            index=int(self._episode["index"]),
+            episode_id=str(self._episode["episode_id"]),
+            scene=scene_name(self._episode["scene_id"]),
+            goals=self._goals(metrics, final["measures"]),
+            collisions=self._collisions,
+            steps=len(self._actions),
+            reward=self._reward,
+            path=self._path,
+            actions=self._actions,
+            attempts=self._attempts,
+        )
+
+    def _goals(self, metrics: dict[str, float], measures: dict[str, Any]) -> list[GoalResult]:
+        if "goal_sequence.goals" not in measures:
+            return [self._goal(metrics, self._category, len(self._actions))]
+        ended = measures["goal_sequence.goals"]
+        goals = [
+            GoalResult(
+                category=goal["category"],
+                success=goal["success"],
+                spl=goal["spl"],
+                soft_spl=goal["soft_spl"],
+                distance_to_goal_m=goal["distance_to_goal"],
+                start_distance_m=goal["start_distance"],
+                steps=goal["steps"],
+            )
+            for goal in ended
+        ]
+        sequence = measures["goal_sequence.sequence"]
+        steps = len(self._actions) - sum(goal.steps for goal in goals)
+        if len(goals) < len(sequence) and steps > 0:
+            sought = self._goal(metrics, sequence[len(goals)], steps)
+            sought.success = sought.spl = 0.0
+            sought.finished = False
+            goals.append(sought)
+        return goals
+
+    @staticmethod
+    def _goal(metrics: dict[str, float], category: str, steps: int) -> GoalResult:
+        get = metrics.get
+        nan = float("nan")
+        return GoalResult(
+            category=category,
+            success=get("success", nan),
+            spl=get("spl", nan),
+            soft_spl=get("soft_spl", nan),
+            distance_to_goal_m=get("distance_to_goal", nan),
+            steps=steps,
+        )
+
+
+def scene_name(scene_id: str) -> str:
+    """A scene's file name without folder and suffix."""
+    name = Path(scene_id).name
+    for suffix in _SCENE_SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def run_settings(entry: str, config: EvalConfig) -> dict[str, Any]:
+    """What a journal's results depend on: agent, task, episodes, seed; not the number of workers."""
+    source = source_of(entry)
+    sim: SimConfig = prepare_sim(source, config.sim)
+    kept = {key: value for key, value in asdict(sim).items() if key in _DECIDES_RESULTS}
+    return {
+        "agent": label_of(entry),
+        "checkpoint": _digest(Path(source)) if Path(source).exists() else source,
+        "sim": kept,
+        "episode_file": _digest(Path(sim.episodes)) if sim.episodes else "",
+        "episodes": config.episodes,
+        "seed": config.seed,
+    }
+
+
+_DECIDES_RESULTS = ("task", "control", "episodes", "scenes_dir", "image_size", "turn_degrees", "overrides")
+
+
+def run_agents(
+    config: EvalConfig, console: Console | None = None
+) -> tuple[dict[str, list[EpisodeResult]], dict[str, int], list[Journal]]:
+    """Runs every agent of `config`; returns results and worker restarts by label, and the journals that hold them."""
+    folder = Path(config.output)
+    results, restarts, journals = {}, {}, []
+    with progress_bar(console) as progress:
+        for entry in config.agents:
+            label = label_of(entry)
+            journal = Journal(folder / f"{slug(label)}.journal.jsonl", run_settings(entry, config), config.resume)
+            journals.append(journal)
+            run = AgentRun(entry, config, journal, progress)
+            run.run()
+            results[label] = [journal.results[index] for index in sorted(journal.results)]
+            restarts[label] = run.restarts
+    return results, restarts, journals
+
+
+def progress_bar(console: Console | None = None) -> Progress:
+    """Agent, bar, episodes, steps a second, time taken and left."""
+    return Progress(
+        TextColumn("{task.description:>14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("episodes"),
+        _Rate(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+class _Rate(ProgressColumn):
+    """Environment steps a second since the agent began."""
+
+    def render(self, task: Task) -> Text:
+        steps, elapsed_s = task.fields.get("steps", 0), task.elapsed
+        return Text(f"{steps / elapsed_s:6.0f} steps/s" if steps and elapsed_s else "     - steps/s")
+
+
+def _wanted(available: int, asked: int) -> list[int]:
+    if asked > available:
+        raise ValueError(f"eval.episodes is {asked}, the episode file has {available}")
+    return list(range(asked or available))
+
+
+def _idle_action(env: HabitatVectorEnv) -> Any:
+    """What a row without an episode does while others run: it turns on the spot, for a stop would load a scene."""
+    if env.action_names:
+        return env.action_names.index("turn_left") if "turn_left" in env.action_names else 0
+    idle = np.zeros(env.single_action_space.shape or (), np.float32)
+    idle[0], idle[-1] = -1.0, 1.0
+    return idle
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
