@@ -16,7 +16,8 @@ demo: setup     ## main job: make houses, train a navigation policy in Habitat, 
 	@.venv/bin/embodied demo
 
 test: setup lint types ## lint, types and all tests
-	@.venv/bin/python tools/run_tests.py
+	@.sim/python -m pytest -q native/magnum/tests
+	@.venv/bin/python -m pytest -n 2 --dist loadfile
 
 lint:           ## ruff, check and format
 	@.venv/bin/ruff check .

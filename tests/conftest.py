@@ -1,0 +1,19 @@
+"""What tests share: one small data set of generated houses, made once and kept between runs."""
+
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from sim.houses import HouseDatasetConfig, build_dataset
+
+_KEPT = Path(__file__).resolve().parents[1] / ".cache" / "tests"
+
+
+@pytest.fixture(scope="session")
+def houses() -> Path:
+    """Root of a data set of a few small houses. Read only: copy it before you damage it."""
+    _KEPT.mkdir(parents=True, exist_ok=True)
+    with open(_KEPT / "lock", "w") as lock:  # test processes start side by side; one builds, the others wait
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return build_dataset(HouseDatasetConfig.tiny(out=str(_KEPT / "houses")))
