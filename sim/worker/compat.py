@@ -8,6 +8,8 @@ import os
 import sys
 import types
 
+from .server import TaskError
+
 
 def prepare() -> None:
     """Makes the names that habitat-lab 0.3.3 imports, and habitat-sim 0.2.2 lacks, exist."""
@@ -18,8 +20,14 @@ def prepare() -> None:
     os.environ.setdefault("HABITAT_SIM_LOG", "quiet")
     os.environ.setdefault("GLOG_minloglevel", "2")
 
-    import habitat_sim
-    import magnum
+    try:
+        import habitat_sim
+        import magnum
+    except ImportError as error:
+        raise TaskError(
+            "{} cannot import Habitat ({}): give sim.python an interpreter that has habitat-sim and habitat-lab, "
+            "or leave it empty and run `make setup`".format(sys.executable, error)
+        ) from error
 
     for name in ("ReplayRenderer", "ReplayRendererConfiguration"):
         if not hasattr(habitat_sim, name):

@@ -311,5 +311,5 @@ def test_an_interpreter_that_is_not_there_is_named(houses):
 
 
 def test_an_interpreter_without_habitat_says_so(houses):
-    with pytest.raises(SimulatorError, match="habitat"):
+    with pytest.raises(TaskError, match="cannot import Habitat .*run `make setup`"):
         start(houses, python=sys.executable)
