@@ -78,8 +78,8 @@ class HabitatVectorEnv(VectorEnv):
         self.num_episodes: int = ready["num_episodes"]
         self.versions = {"habitat_sim": ready["habitat_sim"], "habitat_lab": ready["habitat_lab"]}
         self.action_names: tuple[str, ...] = tuple(ready["action_space"].get("names", ()))
-        self.single_observation_space = _observation_space(ready["observation_spaces"])
-        self.single_action_space = _action_space(ready["action_space"])
+        self.single_observation_space = observation_space_of(ready["observation_spaces"])
+        self.single_action_space = action_space_of(ready["action_space"])
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.restarts = 0
@@ -338,7 +338,8 @@ def _objects(items: list[Any]) -> np.ndarray:
     return array
 
 
-def _observation_space(described: dict[str, Any]) -> gym.spaces.Dict:
+def observation_space_of(described: dict[str, Any]) -> gym.spaces.Dict:
+    """The space of one environment's observations, from a worker's READY."""
     spaces: dict[str, gym.spaces.Space[Any]] = {}
     for name, space in described.items():
         dtype = np.dtype(space["dtype"])
@@ -350,7 +351,8 @@ def _observation_space(described: dict[str, Any]) -> gym.spaces.Dict:
     return gym.spaces.Dict(spaces)
 
 
-def _action_space(described: dict[str, Any]) -> gym.spaces.Discrete | gym.spaces.Box:
+def action_space_of(described: dict[str, Any]) -> gym.spaces.Discrete | gym.spaces.Box:
+    """The space of one environment's actions, from a worker's READY."""
     if described["kind"] == "discrete":
         return gym.spaces.Discrete(len(described["names"]))
     return gym.spaces.Box(-1.0, 1.0, tuple(described["shape"]), np.float32)

@@ -36,7 +36,8 @@ class GoalResult:
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> GoalResult:
-        return cls(**{key: NAN if value is None else value for key, value in body.items()})
+        fields: dict[str, Any] = {key: NAN if value is None else value for key, value in body.items()}
+        return cls(**fields)
 
 
 @dataclass

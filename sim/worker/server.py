@@ -41,7 +41,7 @@ def _serve(channel: protocol.Channel) -> int:
                     worker.close()
                 return 0
             if message.kind == protocol.HELLO:
-                worker = _start(message.body, lambda status: channel.send(protocol.LOADING, status))
+                worker = _start(message.body, channel)
                 body, descriptor = worker.hello()
                 channel.send(protocol.READY, body)
                 if descriptor is not None:
@@ -61,7 +61,7 @@ def _serve(channel: protocol.Channel) -> int:
             channel.send(protocol.ERROR, _describe(error))
 
 
-def _start(config: Dict[str, Any], announce: Callable[[Dict[str, Any]], None]) -> Any:
+def _start(config: Dict[str, Any], channel: protocol.Channel) -> Any:
     from . import compat
 
     compat.prepare()
@@ -69,7 +69,11 @@ def _start(config: Dict[str, Any], announce: Callable[[Dict[str, Any]], None]) -
         from .generate import EpisodeGenerator
 
         return EpisodeGenerator(config)
-    return EnvironmentWorker(config, announce)
+    if config.get("service") == "challenge":
+        from .challenge import ChallengeWorker
+
+        return ChallengeWorker(config, channel)
+    return EnvironmentWorker(config, lambda status: channel.send(protocol.LOADING, status))
 
 
 def _describe(error: Exception) -> Dict[str, Any]:
@@ -83,6 +87,19 @@ def _describe(error: Exception) -> Dict[str, Any]:
     }
 
 
+def load_config(config: Dict[str, Any]) -> Any:
+    """habitat-lab's config from the YAML `config["lab_config"]` and the Hydra `config["overrides"]`."""
+    import habitat
+
+    if not os.path.exists(config["lab_config"]) and not config["lab_config"].startswith("benchmark/"):
+        raise TaskError("no task config at {}".format(config["lab_config"]))
+    try:
+        return habitat.get_config(config["lab_config"], list(config["overrides"]))
+    except Exception as error:
+        line = str(error).strip().splitlines()[0]
+        raise TaskError("task config {}: {}".format(config["lab_config"], line)) from error
+
+
 class EnvironmentWorker:
     """One `habitat.Env` with autoreset, its observations in shared memory.
 
@@ -91,12 +108,10 @@ class EnvironmentWorker:
     """
 
     def __init__(self, config: Dict[str, Any], announce: Callable[[Dict[str, Any]], None]) -> None:
-        import habitat
-
         from . import checks, configs, oracle, simulator, tasks  # noqa: F401  (they register what they define)
 
         self._checks = checks
-        lab_config = self._load_config(habitat, config)
+        lab_config = load_config(config)
         self._config = lab_config.habitat
         dataset = checks.load_dataset(self._config)
         checks.check_scenes(dataset.episodes)
@@ -121,24 +136,14 @@ class EnvironmentWorker:
         self._reward_measure, self._success_measure = task.reward_measure, task.success_measure
         self._fresh = False
         self._has_episode = False
-        self._actions = _action_decoder(self._env.task)
-
-    @staticmethod
-    def _load_config(habitat: Any, config: Dict[str, Any]) -> Any:
-        if not os.path.exists(config["lab_config"]) and not config["lab_config"].startswith("benchmark/"):
-            raise TaskError("no task config at {}".format(config["lab_config"]))
-        try:
-            return habitat.get_config(config["lab_config"], list(config["overrides"]))
-        except Exception as error:
-            line = str(error).strip().splitlines()[0]
-            raise TaskError("task config {}: {}".format(config["lab_config"], line)) from error
+        self._actions = action_decoder(self._env.task)
 
     # -- protocol ------------------------------------------------------------------------------------------------
 
     def hello(self) -> Tuple[Dict[str, Any], Optional[int]]:
         """Resets once, since only then all metrics are known, and lays out the shared memory."""
         observations = self._reset_env()
-        spaces = {name: _describe_space(name, space) for name, space in self._env.observation_space.spaces.items()}
+        spaces = {name: describe_space(name, space) for name, space in self._env.observation_space.spaces.items()}
         scalars, _ = _flatten(self._env.get_metrics())
         self._metric_names = sorted(scalars) + list(_POSE)
         arrays: List[Tuple[str, str, Any]] = [
@@ -315,7 +320,7 @@ class _BoxActions:
         self.shape = (sum(arguments.values()),)
 
     def describe(self) -> Dict[str, Any]:
-        return {"kind": "box", "shape": list(self.shape), "arguments": list(self._arguments)}
+        return {"kind": "box", "shape": list(self.shape), "name": self._name, "arguments": self._arguments}
 
     def decode(self, action: np.ndarray) -> Dict[str, Any]:
         if not np.isfinite(action).all():
@@ -330,7 +335,7 @@ class _BoxActions:
         return {"action": self._name, "action_args": decoded}
 
 
-def _action_decoder(task: Any) -> Any:
+def action_decoder(task: Any) -> Any:
     from gym import spaces
     from habitat.core.spaces import EmptySpace
 
@@ -349,7 +354,7 @@ def _action_decoder(task: Any) -> Any:
     )
 
 
-def _describe_space(name: str, space: Any) -> Dict[str, Any]:
+def describe_space(name: str, space: Any) -> Dict[str, Any]:
     if getattr(space, "shape", None) is None or getattr(space, "dtype", None) is None or not hasattr(space, "low"):
         raise TaskError(
             "sensor '{}' gives {}, not an array of fixed size, and cannot be shared".format(name, type(space).__name__)
