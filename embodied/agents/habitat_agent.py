@@ -20,8 +20,8 @@ class HabitatAgent:
 
     Args:
         agent: the agent.
-        action_space: how the environment takes actions: {"kind": "discrete", "names": [...]}, or {"kind": "box", "name",
-            "arguments": {name: width}} for one action with real arguments.
+        action_space: how the environment takes actions: {"kind": "discrete", "names": [...]}, or {"kind": "box",
+            "name", "arguments": {name: width}} for one action with real arguments.
         seed: with the number of the episode, of the agent's random choices.
     """
 

@@ -1,6 +1,7 @@
 """habitat-lab's challenge evaluation, run on an Engram agent.
 
-The loop is `habitat.Benchmark.evaluate` in the simulator's process (`sim.worker.challenge`); the agent answers from here.
+The loop is `habitat.Benchmark.evaluate` in the simulator's process (`sim.worker.challenge`); the agent answers from
+here.
 """
 
 from __future__ import annotations

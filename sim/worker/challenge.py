@@ -21,8 +21,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import habitat
 import numpy as np
 
-from . import calls, checks, protocol
-from . import configs, oracle, simulator, tasks  # noqa: F401  (they register what they define)
+from . import calls, checks, configs, oracle, protocol, simulator, tasks  # noqa: F401  (they register what they define)
 from .server import TaskError, action_decoder, describe_space, load_config
 
 
