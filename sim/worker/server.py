@@ -94,10 +94,14 @@ def load_config(config: Dict[str, Any]) -> Any:
     if not os.path.exists(config["lab_config"]) and not config["lab_config"].startswith("benchmark/"):
         raise TaskError("no task config at {}".format(config["lab_config"]))
     try:
-        return habitat.get_config(config["lab_config"], list(config["overrides"]))
+        lab_config = habitat.get_config(config["lab_config"], list(config["overrides"]))
     except Exception as error:
         line = str(error).strip().splitlines()[0]
         raise TaskError("task config {}: {}".format(config["lab_config"], line)) from error
+    if lab_config.habitat.simulator.type == "Sim-v0":  # habitat-lab's own tasks name its simulator
+        with habitat.config.read_write(lab_config):
+            lab_config.habitat.simulator.type = "EngramSim-v0"
+    return lab_config
 
 
 class EnvironmentWorker:
@@ -126,7 +130,6 @@ class EnvironmentWorker:
         self._stream.seek(config["first_episode"])
         self._memory: Optional[protocol.SharedArrays] = None
         self._status: Optional[np.ndarray] = None
-        self._descriptor = -1
         checks.check_entities(self._config)
         first = dataset.episodes[self._stream.index_of(self._stream.count)]
         announce(_status(first, self._stream.count))
@@ -135,7 +138,6 @@ class EnvironmentWorker:
         self._slack_reward, self._success_reward = float(task.slack_reward), float(task.success_reward)
         self._reward_measure, self._success_measure = task.reward_measure, task.success_measure
         self._fresh = False
-        self._has_episode = False
         self._actions = action_decoder(self._env.task)
 
     # -- protocol ------------------------------------------------------------------------------------------------

@@ -208,6 +208,17 @@ def test_an_ext_objectnav_trial_passes_through_all_its_goals(houses):
     assert sum(goal["steps"] for goal in goals) <= 4096
 
 
+def test_habitat_labs_own_task_config_runs(houses):
+    settings = config(houses, num_envs=1)
+    settings.task = "benchmark/nav/pointnav/pointnav_habitat_test.yaml"
+    env = HabitatVectorEnv(settings)
+    observations, infos = env.reset()
+    assert observations["rgb"].shape == (1, 256, 256, 3)
+    assert set(env.action_names) == {"stop", "move_forward", "turn_left", "turn_right"}
+    assert "distance_to_goal" in infos["metrics"]
+    env.close()
+
+
 def test_the_plain_environment_passes_gymnasiums_checker(houses):
     settings = config(houses, num_envs=1)
     env = HabitatEnv(settings)
