@@ -11,6 +11,8 @@ import numpy as np
 
 from .server import TaskError
 
+HOUSES_CONFIG = "engram.scene_dataset_config.json"
+"""The scene dataset config of generated houses, as their episodes name it (sim/houses/files.py writes it)."""
 _MAX_START_HEIGHT_M = 0.5
 
 
@@ -32,7 +34,17 @@ def load_dataset(config: Any) -> Any:
         raise TaskError("episode file {} is no {} data set: {}".format(path, config.dataset.type, error)) from error
     if not dataset.episodes:
         raise TaskError("episode file {} holds no episodes".format(path))
+    _resolve_houses(dataset.episodes, path, config.dataset.scenes_dir)
     return dataset
+
+
+def _resolve_houses(episodes: Iterable[Any], path: str, scenes_dir: str) -> None:
+    """Generated houses: `ROOT/episodes/FILE` names scenes and the scene dataset config relative to ROOT, so that ROOT can move."""
+    root = scenes_dir or os.path.dirname(os.path.dirname(os.path.abspath(path)))
+    for episode in episodes:
+        if episode.scene_dataset_config == HOUSES_CONFIG:
+            episode.scene_dataset_config = os.path.join(root, HOUSES_CONFIG)
+            episode.scene_id = os.path.join(root, episode.scene_id)
 
 
 def check_scenes(episodes: Iterable[Any]) -> None:

@@ -45,8 +45,12 @@ class EngramSim(lab.HabitatSim):
 
     def create_sim_config(self, _sensor_suite: Any) -> habitat_sim.Configuration:
         if hasattr(habitat_sim.SimulatorConfiguration(), "navmesh_settings"):
-            return super().create_sim_config(_sensor_suite)
-        return self._create_sim_config_0_2(_sensor_suite)
+            config = super().create_sim_config(_sensor_suite)
+        else:
+            config = self._create_sim_config_0_2(_sensor_suite)
+        if _catalogue_path(self.habitat_config.scene) is not None:
+            config.sim_cfg.enable_physics = True  # without it habitat-sim hands out none of the scene's objects
+        return config
 
     def _create_sim_config_0_2(self, sensor_suite: Any) -> habitat_sim.Configuration:
         """What HabitatSim.create_sim_config does, with the fields that habitat-sim 0.2.2 has."""
@@ -140,6 +144,8 @@ class EngramSim(lab.HabitatSim):
         settings.set_defaults()
         settings.agent_radius = agent.radius
         settings.agent_height = agent.height
+        settings.cell_height = 0.05  # a house's floor is flat: so no rounding up of it, and no stepping onto shoes and boxes
+        settings.agent_max_climb = 0.05
         path = _navmesh_path(config.sim_cfg.scene_id, agent.radius, agent.height)
         if not (os.path.exists(path) and self.pathfinder.load_nav_mesh(path)):
             self._compute_navmesh(settings, path)
