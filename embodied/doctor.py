@@ -188,7 +188,7 @@ def _simulation() -> str:
 
     with tempfile.TemporaryDirectory() as folder:
         try:
-            root = build_dataset(HouseDatasetConfig.tiny(out=folder))
+            root = build_dataset(HouseDatasetConfig(out=folder, train=1, val=0, test=0, max_rooms=3), progress=False)
             episodes = root / "episodes" / "pointnav_train.json.gz"
             env = HabitatVectorEnv(SimConfig(task="pointnav", episodes=str(episodes), num_envs=1))
         except SimulatorError as error:

@@ -43,6 +43,7 @@ class EvalConfig:
     videos: int = field(
         default=3, metadata={"help": "episodes to film and map, spread over the file; each agent in each"}
     )
+    video_steps: int = field(default=300, metadata={"help": "steps of an episode that are filmed, from its first"})
     video_pixels: int = field(default=256, metadata={"help": "height and width of the filming camera"})
 
     def validate(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from embodied.evaluation.config import EvalConfig, slug
 from embodied.evaluation.episodes import EpisodeResult
@@ -91,7 +91,7 @@ def film(
             floor: FloorMap | None = None
             for agent, episodes in results.items():
                 result = next(episode for episode in episodes if episode.index == index)
-                replay = _Replay(env, result)
+                replay = _Replay(env, result, config.video_steps)
                 name = f"videos/{slug(agent)}_{index}.mp4"
                 with replacing(folder / name) as draft:
                     write_video(draft, replay.frames())
@@ -111,25 +111,25 @@ def film(
 class _Replay:
     """One recorded episode, run again before a larger camera."""
 
-    def __init__(self, env: HabitatVectorEnv, result: EpisodeResult) -> None:
+    def __init__(self, env: HabitatVectorEnv, result: EpisodeResult, max_steps: int) -> None:
         self._env = env
         self._result = result
+        self._max_steps = max_steps
         self.deviation_m = 0.0
-        _, self._infos = env.reset(options={"counts": [result.index]})
-        self._observations = _
+        self._observations, _ = env.reset(options={"counts": [result.index]})
         body, cells = env.call(0, "top_down_map")
         navigable = np.frombuffer(cells, np.uint8).reshape(body["shape"]).astype(bool)
         self.floor = FloorMap(navigable, tuple(body["origin_xz"]), float(body["metres_per_cell"]), []).crop()
 
     def frames(self) -> Iterator[np.ndarray]:
         """Pictures uint8 [height, width, 3]: what the robot saw beside where it was."""
-        steps = len(self._result.actions)
+        steps = min(len(self._result.actions), self._max_steps)
         stride = max(1, -(-steps // _MAX_FRAMES))
         goal = self._look_up_goal()
         picture = _Picture(self.floor, self._observations["rgb"][0].shape[0])
         yield picture.frame(self._observations["rgb"][0], self._result.path[:1], goal, 0, len(self.floor.goals))
         goal_index = 0.0
-        for step, action in enumerate(self._result.actions, start=1):
+        for step, action in enumerate(self._result.actions[:steps], start=1):
             dtype = np.int64 if self._env.action_names else np.float32
             observations, _, terminated, truncated, infos = self._env.step(np.array([action], dtype=dtype))
             over = bool(terminated[0] or truncated[0])
@@ -141,7 +141,7 @@ class _Replay:
             here = np.array([metrics["agent.x"], metrics["agent.y"], metrics["agent.z"]])
             self.deviation_m = max(self.deviation_m, float(np.abs(here - self._result.path[step][:3]).max()))
             rgb = infos["final_obs"][0]["rgb"] if over else observations["rgb"][0]
-            if step % stride == 0 or over:
+            if step % stride == 0 or over or step == steps:
                 yield picture.frame(rgb, self._result.path[: step + 1], goal, step, len(self.floor.goals))
             if over:
                 break
@@ -149,7 +149,7 @@ class _Replay:
                 goal_index = metrics["goal_sequence.index"]
                 goal = self._look_up_goal()
         for _ in range(_FRAMES_PER_S):  # hold the last picture a second
-            yield picture.frame(rgb, self._result.path, goal, steps, len(self.floor.goals))
+            yield picture.frame(rgb, self._result.path[: steps + 1], goal, steps, len(self.floor.goals))
 
     def _look_up_goal(self) -> dict[str, Any]:
         goal, _ = self._env.call(0, "goals")
@@ -162,6 +162,7 @@ class _Picture:
 
     def __init__(self, floor: FloorMap, pixels: int) -> None:
         self._pixels = pixels
+        self._font = ImageFont.load_default(size=13)
         rows, columns = floor.navigable.shape
         self._scale = pixels / max(rows, columns)
         size = (max(1, round(columns * self._scale)), max(1, round(rows * self._scale)))
@@ -187,8 +188,8 @@ class _Picture:
         self._draw_robot(draw, track[-1], path[-1][3])
         caption = goal.get("category") or "point goal"
         number = f"goal {goal_number}: " if goal_number > 1 else "goal: "
-        draw.text((8, size + 6), number + caption.replace("_", " "), fill=_NAVIGABLE)
-        draw.text((2 * size - 70, size + 6), f"step {step}", fill=_NAVIGABLE)
+        draw.text((8, size + 4), number + caption.replace("_", " "), fill=_NAVIGABLE, font=self._font)
+        draw.text((2 * size - 8, size + 4), f"step {step}", fill=_NAVIGABLE, font=self._font, anchor="ra")
         return np.asarray(canvas)
 
     def _place(self, points: np.ndarray) -> np.ndarray:

@@ -324,7 +324,7 @@ class _Rate(ProgressColumn):
     """Environment steps a second since the agent began."""
 
     def render(self, task: Task) -> Text:
-        steps, elapsed_s = task.fields.get("steps", 0), task.elapsed
+        steps, elapsed_s = task.fields.get("steps", 0), task.finished_time if task.finished else task.elapsed
         return Text(f"{steps / elapsed_s:6.0f} steps/s" if steps and elapsed_s else "     - steps/s")
 
 

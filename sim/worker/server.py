@@ -361,12 +361,10 @@ def describe_space(name: str, space: Any) -> Dict[str, Any]:
         raise TaskError(
             "sensor '{}' gives {}, not an array of fixed size, and cannot be shared".format(name, type(space).__name__)
         )
-    return {
-        "dtype": np.dtype(space.dtype).name,
-        "shape": list(space.shape),
-        "low": float(np.min(space.low)),
-        "high": float(np.max(space.high)),
-    }
+    low, high = float(np.min(space.low)), float(np.max(space.high))
+    if low > high:  # habitat-lab's semantic sensor: uint32's bounds, put into int32
+        low, high = float(np.iinfo(space.dtype).min), float(np.iinfo(space.dtype).max)
+    return {"dtype": np.dtype(space.dtype).name, "shape": list(space.shape), "low": low, "high": high}
 
 
 def _flatten(metrics: Dict[str, Any], prefix: str = "") -> Tuple[Dict[str, float], Dict[str, Any]]:
