@@ -39,7 +39,9 @@ def load_dataset(config: Any) -> Any:
 
 
 def _resolve_houses(episodes: Iterable[Any], path: str, scenes_dir: str) -> None:
-    """Generated houses: `ROOT/episodes/FILE` names scenes and the scene dataset config relative to ROOT, so that ROOT can move."""
+    """Generated houses: `ROOT/episodes/FILE` names scenes and the scene dataset config relative to ROOT, so that ROOT
+    can move.
+    """
     root = scenes_dir or os.path.dirname(os.path.dirname(os.path.abspath(path)))
     for episode in episodes:
         if episode.scene_dataset_config == HOUSES_CONFIG:

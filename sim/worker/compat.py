@@ -4,6 +4,8 @@
 and does nothing.
 """
 
+import functools
+import importlib
 import os
 import sys
 import types
@@ -21,6 +23,7 @@ def prepare() -> None:
     os.environ.setdefault("GLOG_minloglevel", "2")
 
     try:
+        _defer_slow_imports()
         import habitat_sim
         import magnum
     except ImportError as error:
@@ -39,6 +42,56 @@ def prepare() -> None:
         import corrade  # noqa: F401
     except ModuleNotFoundError:
         sys.modules["corrade"] = _AbsentModule("corrade")
+
+
+def _defer_slow_imports() -> None:
+    """Puts off numba and scipy.stats, most of a worker's start-up, until something uses them: noise models and maps do.
+    """
+    sys.modules["numba"] = None  # numpy-quaternion takes numba where it finds it, and compiles at import
+    import quaternion  # noqa: F401
+
+    del sys.modules["numba"]
+    for name in ("numba", "scipy.stats"):
+        sys.modules[name] = _LateModule(name)
+
+
+class _LateModule(types.ModuleType):
+    """Stands for a module until one of its names is asked for; a numba decorator waits for the function's first call.
+    """
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if self.__name__ == "numba" and name in ("jit", "njit"):
+            return functools.partial(_compile_late, name)
+        return getattr(_real(self.__name__), name)
+
+
+def _real(name):
+    if isinstance(sys.modules[name], _LateModule):
+        del sys.modules[name]
+    return importlib.import_module(name)
+
+
+def _compile_late(decorator, *arguments, **options):
+    if not (len(arguments) == 1 and not options and callable(arguments[0])):
+        return functools.partial(_late_function, lambda: getattr(_real("numba"), decorator)(*arguments, **options))
+    return _late_function(lambda: getattr(_real("numba"), decorator), arguments[0])
+
+
+def _late_function(make_decorator, function):
+    """`function`, compiled at its first call together with its module's others, which numba must see compiled."""
+
+    @functools.wraps(function)
+    def call(*arguments, **options):
+        names = function.__globals__
+        for name, value in list(names.items()):
+            if hasattr(value, "compile_now"):
+                names[name] = value.compile_now()
+        return call.compile_now()(*arguments, **options)
+
+    call.compile_now = functools.lru_cache(maxsize=None)(lambda: make_decorator()(function))
+    return call
 
 
 class _AbsentModule(types.ModuleType):

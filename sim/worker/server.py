@@ -348,7 +348,9 @@ def action_decoder(task: Any) -> Any:
         name, space = next(iter(actions.items()))
         boxes = dict(space.spaces.items())
         if all(isinstance(box, spaces.Box) for box in boxes.values()):
-            return _BoxActions(name, {key: int(np.prod(box.shape)) for key, box in boxes.items()})
+            # habitat-lab's spaces sort their names; the field writes (v, w).
+            order = sorted(boxes, key=lambda key: (key != "linear_velocity", list(boxes).index(key)))
+            return _BoxActions(name, {key: int(np.prod(boxes[key].shape)) for key in order})
     raise TaskError(
         "actions {} mix kinds: a task needs parameterless actions only, or one action with real arguments".format(
             list(actions)
