@@ -17,7 +17,7 @@ from rich.console import Console
 from embodied.agents.habitat_agent import HabitatAgent
 from embodied.agents.registry import make_agent, prepare_sim
 from embodied.evaluation.config import label_of, source_of
-from embodied.evaluation.runner import progress_bar
+from embodied.evaluation.progress import EvaluationProgress
 from sim.client import Worker
 from sim.config import SimConfig
 from sim.errors import SimulatorError
@@ -62,25 +62,24 @@ def challenge(
     sim = dataclasses.replace(prepare_sim(source, sim), seed=seed)
     sim.validate()
     hello = {"service": "challenge", "lab_config": sim.lab_config(), "overrides": sim.lab_overrides()}
-    with contextlib.closing(Worker(sim, hello)) as worker, progress_bar(console) as progress:
+    with contextlib.closing(Worker(sim, hello)) as worker, EvaluationProgress(console) as progress:
         env = ChallengeEnv(worker.ready)
         answering = HabitatAgent(make_agent(source, env, seed), worker.ready["action_space"], seed)
-        task = progress.add_task(label_of(agent), total=episodes or worker.ready["num_episodes"], steps=0)
+        progress.begin(label_of(agent), episodes or worker.ready["num_episodes"])
         worker.send(protocol.CALL, {"name": "evaluate", "arguments": {"episodes": episodes}})
-        steps = started = 0
+        started = 0
         while True:
             message = worker.receive(sim.reset_timeout_s)
+            if message.kind in (protocol.RESET, protocol.DONE) and started:
+                progress.advance()
             if message.kind == protocol.DONE:
-                progress.update(task, completed=started)
                 return {name: float(value) for name, value in message.body["metrics"].items()}
             if message.kind == protocol.RESET:
-                progress.update(task, completed=started)
                 started += 1
                 answering.reset()
                 worker.send(protocol.DONE)
             elif message.kind == protocol.STEP:
-                steps += 1
-                progress.update(task, steps=steps)
+                progress.stepped(1)
                 action = answering.act(unpack(message.body["observations"], message.blob))
                 worker.send(protocol.DONE, {"action": action})
             else:

@@ -49,19 +49,19 @@ class EvalConfig:
     def validate(self) -> None:
         """Raises ValueError (AgentError for an agent) where a value cannot be right."""
         if not self.agents:
-            raise ValueError("eval.agents is empty: name at least one agent")
+            raise ValueError("agents is empty: name at least one agent")
         labels = [label_of(entry) for entry in self.agents]
         for label in labels:
             if labels.count(label) > 1:
-                raise ValueError(f"eval.agents has '{label}' twice: give each its own name as LABEL=NAME_OR_PATH")
+                raise ValueError(f"agents has '{label}' twice: give each its own name as LABEL=NAME_OR_PATH")
         for entry in self.agents:
             agent_class(source_of(entry))
         if self.cluster not in (HOUSE, TRIAL):
-            raise ValueError(f"eval.cluster must be {HOUSE} or {TRIAL}, not '{self.cluster}'")
+            raise ValueError(f"cluster must be {HOUSE} or {TRIAL}, not '{self.cluster}'")
         if not 0.0 < self.confidence < 1.0:
-            raise ValueError(f"eval.confidence must lie between 0 and 1, not {self.confidence}")
+            raise ValueError(f"confidence must lie between 0 and 1, not {self.confidence}")
         if self.episodes < 0:
-            raise ValueError(f"eval.episodes must be 0 (all) or more, not {self.episodes}")
+            raise ValueError(f"episodes must be 0 (all) or more, not {self.episodes}")
         self.sim.validate()
 
 

@@ -25,7 +25,8 @@ from embodied.agents.registry import describe_agent
 from embodied.evaluation import film as filming
 from embodied.evaluation.config import HOUSE, EvalConfig, label_of, source_of
 from embodied.evaluation.episodes import EpisodeResult, finite, read_parquet, write_parquet
-from embodied.evaluation.runner import progress_bar, run_agents
+from embodied.evaluation.progress import EvaluationProgress
+from embodied.evaluation.runner import run_agents
 from embodied.evaluation.statistics import EPISODE_METRICS, METRICS, Clusters, by_cluster, by_goal_index, cluster_of
 from embodied.files import write_atomically
 from sim.runtime import ROOT
@@ -49,25 +50,26 @@ def evaluate(config: EvalConfig, console: Console | None = None) -> dict[str, An
     config.validate()
     started = time.monotonic()
     folder = Path(config.output)
-    results, restarts, journals = run_agents(config, console)
+    runs = run_agents(config, console)
+    results = runs.results
     chosen = filming.choose(results, config.videos)
     films: list[dict[str, Any]] = []
     if chosen:
-        with progress_bar(console) as progress:
-            task = progress.add_task("videos", total=len(chosen) * len(results))
-            films = filming.film(config, results, lambda: progress.advance(task))
+        with EvaluationProgress(console) as progress:
+            progress.begin("videos", len(chosen) * len(results), unit="videos")
+            films = filming.film(config, results, progress.advance)
     body = summarise(config, results)
     body.update(
-        versions=versions(),
+        versions=versions() | runs.versions,
         commit=commit(),
         wall_s=round(time.monotonic() - started, 1),
         films=films,
     )
-    for label, count in restarts.items():
+    for label, count in runs.restarts.items():
         body["agents"][label]["worker_restarts"] = count
     write_parquet(folder / "episodes.parquet", [result for agent in results.values() for result in agent])
     write_atomically(folder / "results.json", json.dumps(finite(body), indent=1) + "\n")
-    for journal in journals:
+    for journal in runs.journals:
         journal.remove()
     return body
 

@@ -41,15 +41,16 @@ class FloorMap:
     metres_per_cell: float
     goals: list[dict[str, Any]]
 
-    def crop(self, margin_cells: int = 4) -> FloorMap:
-        """Cut to what is navigable."""
+    def crop(self, margin_m: float = 0.8) -> FloorMap:
+        """Cut to what is navigable, with a margin that shows the furniture round it, where goals lie."""
         rows, columns = np.flatnonzero(self.navigable.any(axis=1)), np.flatnonzero(self.navigable.any(axis=0))
         if not rows.size:
             return self
-        top, left = max(0, int(rows[0]) - margin_cells), max(0, int(columns[0]) - margin_cells)
-        cells = self.navigable[top : int(rows[-1]) + 1 + margin_cells, left : int(columns[-1]) + 1 + margin_cells]
+        margin = round(margin_m / self.metres_per_cell)
+        cells = self.navigable[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        left, top = int(columns[0]) - margin, int(rows[0]) - margin
         origin = (self.origin_xz[0] + left * self.metres_per_cell, self.origin_xz[1] + top * self.metres_per_cell)
-        return replace(self, navigable=cells, origin_xz=origin)
+        return replace(self, navigable=np.pad(cells, margin), origin_xz=origin)
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
         """(column, row) of points [n, 3] (m, scene frame), in cells."""
@@ -202,6 +203,15 @@ class _Picture:
             # A yaw of 0 looks along -z, which is up on the map; positive yaws turn left.
             corners.append((at[0] - reach * np.sin(yaw + angle), at[1] - reach * np.cos(yaw + angle)))
         draw.polygon(corners, fill=_ROBOT)
+
+
+def first_frame(path: Path) -> Image.Image:
+    """The first picture of a video."""
+    reader = imageio_ffmpeg.read_frames(str(path))
+    size = next(reader)["size"]
+    picture = Image.frombytes("RGB", size, next(reader))
+    reader.close()
+    return picture
 
 
 def write_video(path: Path, frames: Iterator[np.ndarray], crf: int = 30) -> None:

@@ -9,28 +9,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from embodied.agents.base import Agent, SeededAgent
 from embodied.agents.registry import make_agent, prepare_sim
 from embodied.evaluation.config import EvalConfig, label_of, slug, source_of
 from embodied.evaluation.episodes import EpisodeResult, GoalResult, Journal
+from embodied.evaluation.progress import EvaluationProgress
 from sim.config import SimConfig
 from sim.vector_env import HabitatVectorEnv
 
@@ -49,12 +39,13 @@ class AgentRun:
         progress: where to show how far it is.
     """
 
-    def __init__(self, entry: str, config: EvalConfig, journal: Journal, progress: Progress) -> None:
+    def __init__(self, entry: str, config: EvalConfig, journal: Journal, progress: EvaluationProgress) -> None:
         self._label, self._source = label_of(entry), source_of(entry)
         self._config = config
         self._journal = journal
         self._progress = progress
         self.restarts = 0
+        self.versions: dict[str, str] = {}
 
     def run(self) -> None:
         """Runs all episodes that the journal does not have.
@@ -69,38 +60,31 @@ class AgentRun:
         env = HabitatVectorEnv(sim)
         try:
             wanted = _wanted(env.num_episodes, self._config.episodes)
-            task = self._progress.add_task(
-                self._label, total=len(wanted), completed=len(self._journal.results), steps=0
-            )
+            self._progress.begin(self._label, len(wanted), len(self._journal.results))
             pending = [index for index in wanted if index not in self._journal.results]
             if pending:
                 agent = make_agent(self._source, env, self._config.seed)
-                _Loop(env, agent, self, pending, task).run()
-            self.restarts = env.restarts
+                _Loop(env, agent, self, pending).run()
+            self.restarts, self.versions = env.restarts, env.versions
         finally:
             env.close()
 
-    def finished(self, result: EpisodeResult, task: Any) -> None:
+    def finished(self, result: EpisodeResult) -> None:
         result.agent = self._label
         self._journal.add(result)
-        self._progress.advance(task)
+        self._progress.advance()
 
-    def stepped(self, task: Any, steps: int) -> None:
-        self._progress.update(task, steps=self._progress.tasks[task].fields["steps"] + steps)
-
-    @property
-    def seed(self) -> int:
-        return self._config.seed
+    def stepped(self, steps: int) -> None:
+        self._progress.stepped(steps)
 
 
 class _Loop:
     """The rows of one vector environment, each with its queue of episodes."""
 
-    def __init__(self, env: HabitatVectorEnv, agent: Agent, run: AgentRun, pending: list[int], task: Any) -> None:
+    def __init__(self, env: HabitatVectorEnv, agent: Agent, run: AgentRun, pending: list[int]) -> None:
         self._env = env
         self._agent = agent
         self._run = run
-        self._task = task
         self._num_envs = env.num_envs
         self._queues: list[deque[int]] = [deque() for _ in range(env.num_envs)]
         for index in pending:
@@ -116,7 +100,7 @@ class _Loop:
             actions = self._agent.act(observations)
             actions = np.where(active.reshape(-1, *[1] * (actions.ndim - 1)), actions, self._idle).astype(actions.dtype)
             observations, rewards, terminated, truncated, infos = self._env.step(actions)
-            self._run.stepped(self._task, int(active.sum()))
+            self._run.stepped(int(active.sum()))
             over = (terminated | truncated) & active
             for row, recorder in enumerate(self._running):
                 if recorder is None:
@@ -171,7 +155,7 @@ class _Loop:
             if self._attempts[index] >= MAX_ATTEMPTS:
                 self._queues[row].popleft()
                 error = "the simulator worker died loading it"
-                self._run.finished(EpisodeResult("", index, "", "", attempts=MAX_ATTEMPTS, error=error), self._task)
+                self._run.finished(EpisodeResult("", index, "", "", attempts=MAX_ATTEMPTS, error=error))
         return observations, infos
 
     def _end(self, row: int, recorder: _Recorder, final: dict[str, Any]) -> None:
@@ -181,7 +165,7 @@ class _Loop:
                 self._queues[row].append(result.index)
                 return
             result.error = final["worker_error"] or "the simulator worker died"
-        self._run.finished(result, self._task)
+        self._run.finished(result)
 
 
 class _Recorder:
@@ -287,50 +271,36 @@ def run_settings(entry: str, config: EvalConfig) -> dict[str, Any]:
 _DECIDES_RESULTS = ("task", "control", "episodes", "scenes_dir", "image_size", "turn_degrees", "overrides")
 
 
-def run_agents(
-    config: EvalConfig, console: Console | None = None
-) -> tuple[dict[str, list[EpisodeResult]], dict[str, int], list[Journal]]:
-    """Runs every agent of `config`; returns results and worker restarts by label, and the journals that hold them."""
-    folder = Path(config.output)
-    results, restarts, journals = {}, {}, []
-    with progress_bar(console) as progress:
+@dataclass
+class Runs:
+    """What `run_agents` gives: results and worker restarts by agent, the journals that hold the results, versions."""
+
+    results: dict[str, list[EpisodeResult]] = field(default_factory=dict)
+    restarts: dict[str, int] = field(default_factory=dict)
+    journals: list[Journal] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def run_agents(config: EvalConfig, console: Console | None = None) -> Runs:
+    """Runs every agent of `config` over the episodes that its journal does not have."""
+    runs = Runs()
+    with EvaluationProgress(console) as progress:
         for entry in config.agents:
             label = label_of(entry)
-            journal = Journal(folder / f"{slug(label)}.journal.jsonl", run_settings(entry, config), config.resume)
-            journals.append(journal)
+            path = Path(config.output) / f"{slug(label)}.journal.jsonl"
+            journal = Journal(path, run_settings(entry, config), config.resume)
             run = AgentRun(entry, config, journal, progress)
             run.run()
-            results[label] = [journal.results[index] for index in sorted(journal.results)]
-            restarts[label] = run.restarts
-    return results, restarts, journals
-
-
-def progress_bar(console: Console | None = None) -> Progress:
-    """Agent, bar, episodes, steps a second, time taken and left."""
-    return Progress(
-        TextColumn("{task.description:>14}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("episodes"),
-        _Rate(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    )
-
-
-class _Rate(ProgressColumn):
-    """Environment steps a second since the agent began."""
-
-    def render(self, task: Task) -> Text:
-        steps, elapsed_s = task.fields.get("steps", 0), task.finished_time if task.finished else task.elapsed
-        return Text(f"{steps / elapsed_s:6.0f} steps/s" if steps and elapsed_s else "     - steps/s")
+            runs.journals.append(journal)
+            runs.results[label] = [journal.results[index] for index in sorted(journal.results)]
+            runs.restarts[label] = run.restarts
+            runs.versions.update(run.versions)
+    return runs
 
 
 def _wanted(available: int, asked: int) -> list[int]:
     if asked > available:
-        raise ValueError(f"eval.episodes is {asked}, the episode file has {available}")
+        raise ValueError(f"episodes is {asked}, the episode file has {available}")
     return list(range(asked or available))
 
 

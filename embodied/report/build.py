@@ -18,7 +18,7 @@ from PIL import Image
 from embodied.evaluation.config import slug
 from embodied.evaluation.episodes import EpisodeResult
 from embodied.evaluation.evaluate import cluster_words, load
-from embodied.evaluation.film import FloorMap, read_map
+from embodied.evaluation.film import FloorMap, first_frame, read_map
 from embodied.files import write_atomically
 from embodied.report import plots
 from embodied.report.config import ReportConfig
@@ -247,6 +247,7 @@ def _films(folder: Path, body: dict[str, Any], by_agent: dict[str, dict[int, Epi
                         "title": body["agents"][entry["agent"]]["title"],
                         "colour": f"var(--agent-{places[entry['agent']] % 8})",
                         "data": _data_uri((folder / entry["video"]).read_bytes(), "video/mp4"),
+                        "poster": _data_uri(_jpeg(first_frame(folder / entry["video"])), "image/jpeg"),
                         "words": _outcome(results[entry["agent"]]),
                         "faithful": entry["faithful"],
                     }
@@ -311,6 +312,12 @@ def _outcome(result: EpisodeResult) -> str:
         return f"{ending}, {result.steps} steps"
     reached = sum(goal.success > 0 for goal in result.goals)
     return f"{reached} of {len(result.goals)} goals, {result.steps} steps"
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="JPEG", quality=70)
+    return buffer.getvalue()
 
 
 def _data_uri(data: bytes, kind: str) -> str:
