@@ -1,9 +1,10 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,45 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if draft is not None:
             draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a folder and all the files that the block puts in it.
+
+    Raises:
+        FileError: the folder cannot be written, or the disk is full.
+    """
+    draft = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        yield draft
+        for item in (*draft.rglob("*"), draft):
+            _sync(item)
+        os.chmod(draft, 0o777 & ~_umask())
+        if path.exists():  # a folder cannot replace a full one in one step
+            shutil.rmtree(path)
+        os.replace(draft, path)
+        draft = None
+        _sync(path.parent)
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(
+            f"cannot write {path}: {error.strerror or error}. Free some space or choose another folder"
+        ) from error
+    finally:
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

@@ -1,0 +1,109 @@
+"""The protocol of a policy that acts in time.
+
+Timeline of one row; r marks the step that begins an episode::
+
+    observation     o0(r)   o1      o2      o3(r)   o4
+    previous action  -      a0      a1       -      a3
+    action           a0     a1      a2      a3      a4
+    state         s -> s0 -> s1  ->  s2 | 0 -> s3 -> s4        (a reset forgets before its observation is seen)
+
+`step` plays this one observation at a time, `unroll` all at once for training; the same history gives the same outputs.
+
+Axes: T steps, N rows (environments or stored sequences, each its own episode).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from policies.contract import Contract
+
+State = dict[str, Tensor]
+"""What a policy remembers: tensors [N, ...], a row each. Its size does not grow with the episode."""
+
+
+class ActionDistribution(Protocol):
+    """A policy's choice. Leading axes are those of the outputs ([T, N] or [N])."""
+
+    noise_size: int
+    """Uniform random numbers that one choice takes."""
+
+    def choose(self, noise: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        """Actions [..., width]: drawn with `noise` (uniform in (0, 1), [..., noise_size]), or the likeliest if None.
+
+        A function of the noise alone, so a caller seeds it as it likes. Temperatures below 1 sharpen the choice.
+        """
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Log-likelihood [...] of actions [..., width]."""
+
+    def entropy(self) -> Tensor:
+        """Nats [...]."""
+
+
+@dataclass
+class Output:
+    """What `step` ([N, ...]) and `unroll` ([T, N, ...]) return."""
+
+    actions: ActionDistribution
+    features: Tensor
+    """What the choice was made from, [..., feature_size]: further heads (values, auxiliary losses) build on it."""
+
+
+class SequencePolicy(nn.Module):
+    """Base of all policies.
+
+    A subclass sets `contract` (the sensors that it reads, and the actions), `feature_size` and `head` (features to an
+    ActionDistribution), and implements `initial_state` and `remember`.
+    """
+
+    contract: Contract
+    feature_size: int
+    head: nn.Module
+
+    def initial_state(self, rows: int) -> State:
+        """The state of `rows` rows that have seen nothing."""
+        raise NotImplementedError
+
+    def remember(
+        self, observations: Mapping[str, Tensor], previous_actions: Tensor, state: State, resets: Tensor
+    ) -> tuple[Tensor, State]:
+        """Features [T, N, feature_size] and the state after the last step; arguments as of `unroll`."""
+        raise NotImplementedError
+
+    def unroll(
+        self, observations: Mapping[str, Tensor], previous_actions: Tensor, state: State, resets: Tensor
+    ) -> tuple[Output, State]:
+        """T steps of N rows.
+
+        Args:
+            observations: name -> [T, N, ...], raw as the sensors give them (uint8 images stay uint8).
+            previous_actions: [T, N, width]; int64 indices (discrete) or float32. Ignored where `resets` is set.
+            state: before the first step.
+            resets: bool [T, N], the steps that begin an episode.
+
+        Returns:
+            Outputs [T, N, ...], and the state after the last step.
+        """
+        features, state = self.remember(observations, previous_actions, state, resets)
+        return Output(self.head(features), features), state
+
+    def step(
+        self, observations: Mapping[str, Tensor], previous_actions: Tensor, state: State, resets: Tensor
+    ) -> tuple[Output, State]:
+        """One step of N rows: as `unroll`, without the axis T and without gradients."""
+        with torch.inference_mode():
+            seen = {name: values.unsqueeze(0) for name, values in observations.items()}
+            features, state = self.remember(seen, previous_actions.unsqueeze(0), state, resets.unsqueeze(0))
+            return Output(self.head(features[0]), features[0]), state
+
+    def __call__(self, *arguments: Any) -> tuple[Output, State]:
+        """`unroll`, by the way that wrappers (data parallel, compiled) see."""
+        return super().__call__(*arguments)
+
+    forward = unroll
