@@ -36,7 +36,8 @@ setup(
             depends=sorted(glob("src/*.hpp")),
             cxx_std=17,
             define_macros=REGISTRY_KEY,
-            extra_compile_args=["-O2", "-g0", "-fvisibility=hidden"],
+            # -O1: nothing here is hot, and -O2 takes half as long again to compile.
+            extra_compile_args=["-O1", "-g0", "-fvisibility=hidden"],
         )
     ],
     cmdclass={"build_ext": ParallelBuild},

@@ -18,18 +18,30 @@ template <class U> py::class_<U> bind(py::module_& m, const char* name, const ch
         .def("__float__", [](U a) { return double(a.value()); })
         .def("__neg__", [](U a) { return U(-a.value()); })
         .def("__abs__", [](U a) { return U(std::abs(a.value())); })
-        .def("__add__", [](U a, U b) { return U(a.value() + b.value()); }, py::is_operator())
-        .def("__sub__", [](U a, U b) { return U(a.value() - b.value()); }, py::is_operator())
-        .def("__mul__", [](U a, T s) { return U(a.value() * s); }, py::is_operator())
-        .def("__rmul__", [](U a, T s) { return U(s * a.value()); }, py::is_operator())
-        .def("__truediv__", [](U a, U b) { return a.value() / b.value(); }, py::is_operator())
-        .def("__truediv__", [](U a, T s) { return U(a.value() / s); }, py::is_operator())
-        .def("__eq__", [](U a, U b) { return equal(a.value(), b.value()); }, py::is_operator())
-        .def("__ne__", [](U a, U b) { return !equal(a.value(), b.value()); }, py::is_operator())
-        .def("__lt__", [](U a, U b) { return a.value() < b.value(); }, py::is_operator())
-        .def("__le__", [](U a, U b) { return a.value() <= b.value(); }, py::is_operator())
-        .def("__gt__", [](U a, U b) { return a.value() > b.value(); }, py::is_operator())
-        .def("__ge__", [](U a, U b) { return a.value() >= b.value(); }, py::is_operator())
+        .def(
+            "__add__", [](U a, U b) { return U(a.value() + b.value()); }, py::is_operator())
+        .def(
+            "__sub__", [](U a, U b) { return U(a.value() - b.value()); }, py::is_operator())
+        .def(
+            "__mul__", [](U a, T s) { return U(a.value() * s); }, py::is_operator())
+        .def(
+            "__rmul__", [](U a, T s) { return U(s * a.value()); }, py::is_operator())
+        .def(
+            "__truediv__", [](U a, U b) { return a.value() / b.value(); }, py::is_operator())
+        .def(
+            "__truediv__", [](U a, T s) { return U(a.value() / s); }, py::is_operator())
+        .def(
+            "__eq__", [](U a, U b) { return equal(a.value(), b.value()); }, py::is_operator())
+        .def(
+            "__ne__", [](U a, U b) { return !equal(a.value(), b.value()); }, py::is_operator())
+        .def(
+            "__lt__", [](U a, U b) { return a.value() < b.value(); }, py::is_operator())
+        .def(
+            "__le__", [](U a, U b) { return a.value() <= b.value(); }, py::is_operator())
+        .def(
+            "__gt__", [](U a, U b) { return a.value() > b.value(); }, py::is_operator())
+        .def(
+            "__ge__", [](U a, U b) { return a.value() >= b.value(); }, py::is_operator())
         .def("__repr__", [name](U a) {
             std::ostringstream out;
             out << name << '(' << a.value() << ')';

@@ -14,6 +14,5 @@ void ranges(pybind11::module_& m);
 void math_functions(pybind11::module_& math);
 void images(pybind11::module_& m);
 void scenegraph(pybind11::module_& scenegraph);
-void layout(pybind11::module_& m);
 
 }  // namespace bindings

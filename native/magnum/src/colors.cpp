@@ -29,7 +29,9 @@ template <class C> C srgb_decoded(C c) {
     return c;
 }
 
-RGB rgb_of(unsigned value) { return RGB(float(value >> 16 & 255) / 255, float(value >> 8 & 255) / 255, float(value & 255) / 255); }
+RGB rgb_of(unsigned value) {
+    return RGB(float(value >> 16 & 255) / 255, float(value >> 8 & 255) / 255, float(value & 255) / 255);
+}
 
 template <class C> unsigned packed(C c, bool srgb) {
     unsigned out = 0;
@@ -72,8 +74,16 @@ void bindings::colors(py::module_& m) {
     py::implicitly_convertible<Vector3<float>, RGBA>();
     py::implicitly_convertible<Vector4<float>, RGBA>();
 
-    struct Primary { const char* name; bool r, g, b; };
-    for (const Primary p : {Primary{"red", 1, 0, 0}, {"green", 0, 1, 0}, {"blue", 0, 0, 1}, {"cyan", 0, 1, 1}, {"magenta", 1, 0, 1}, {"yellow", 1, 1, 0}}) {
+    struct Primary {
+        const char* name;
+        bool r, g, b;
+    };
+    for (const Primary p : {Primary{"red", 1, 0, 0},
+                            {"green", 0, 1, 0},
+                            {"blue", 0, 0, 1},
+                            {"cyan", 0, 1, 1},
+                            {"magenta", 1, 0, 1},
+                            {"yellow", 1, 1, 0}}) {
         // The primaries take the strength of their lit channels; cyan and its kin that of the unlit one.
         const bool mixed = p.r + p.g + p.b == 2;
         auto make = [p, mixed](float x) {
@@ -82,14 +92,22 @@ void bindings::colors(py::module_& m) {
         };
         const float strength = mixed ? 0.0f : 1.0f;
         color3.def_static(p.name, make, py::arg("strength") = strength);
-        color4.def_static(p.name, [make](float x, float alpha) { return RGBA(make(x), alpha); },
-                          py::arg("strength") = strength, py::arg("alpha") = 1.0f);
+        color4.def_static(
+            p.name, [make](float x, float alpha) { return RGBA(make(x), alpha); }, py::arg("strength") = strength,
+            py::arg("alpha") = 1.0f);
     }
     color3.def_static("from_hsv", from_hsv, py::arg("hue"), py::arg("saturation"), py::arg("value"))
-        .def_static("from_srgb", [](unsigned v) { return srgb_decoded(rgb_of(v)); }, py::arg("srgb"))
+        .def_static(
+            "from_srgb", [](unsigned v) { return srgb_decoded(rgb_of(v)); }, py::arg("srgb"))
         .def_static("from_linear_rgb_int", rgb_of, py::arg("linear"));
-    color4.def_static("from_hsv", [](Deg<double> h, float s, float v, float a) { return RGBA(from_hsv(h, s, v), a); },
-                      py::arg("hue"), py::arg("saturation"), py::arg("value"), py::arg("alpha") = 1.0f)
-        .def_static("from_srgb", [](unsigned v, float a) { return RGBA(srgb_decoded(rgb_of(v)), a); }, py::arg("srgb"), py::arg("alpha") = 1.0f)
-        .def_static("from_linear_rgb_int", [](unsigned v, float a) { return RGBA(rgb_of(v), a); }, py::arg("linear"), py::arg("alpha") = 1.0f);
+    color4
+        .def_static(
+            "from_hsv", [](Deg<double> h, float s, float v, float a) { return RGBA(from_hsv(h, s, v), a); },
+            py::arg("hue"), py::arg("saturation"), py::arg("value"), py::arg("alpha") = 1.0f)
+        .def_static(
+            "from_srgb", [](unsigned v, float a) { return RGBA(srgb_decoded(rgb_of(v)), a); }, py::arg("srgb"),
+            py::arg("alpha") = 1.0f)
+        .def_static(
+            "from_linear_rgb_int", [](unsigned v, float a) { return RGBA(rgb_of(v), a); }, py::arg("linear"),
+            py::arg("alpha") = 1.0f);
 }

@@ -62,8 +62,10 @@ template <class From, class T> bool read_item(const char* source, T& out) {
         From value;
         std::memcpy(&value, source, sizeof value);
         out = T(value);
-        if constexpr (std::is_floating_point_v<T>) return true;
-        else return From(out) == value && (out < T(0)) == (value < From(0));
+        if constexpr (std::is_floating_point_v<T>)
+            return true;
+        else
+            return From(out) == value && (out < T(0)) == (value < From(0));
     }
 }
 
@@ -73,19 +75,32 @@ template <class T> ItemReader<T> item_reader(const char* format) {
     if (*format == '@' || *format == '=' || *format == '<') ++format;
     if (!format[0] || format[1]) return nullptr;
     switch (*format) {
-        case 'f': return read_item<float, T>;
-        case 'd': return read_item<double, T>;
-        case 'b': return read_item<signed char, T>;
-        case 'B': return read_item<unsigned char, T>;
-        case 'h': return read_item<short, T>;
-        case 'H': return read_item<unsigned short, T>;
-        case 'i': return read_item<int, T>;
-        case 'I': return read_item<unsigned int, T>;
-        case 'l': return read_item<long, T>;
-        case 'L': return read_item<unsigned long, T>;
-        case 'q': return read_item<long long, T>;
-        case 'Q': return read_item<unsigned long long, T>;
-        default: return nullptr;
+        case 'f':
+            return read_item<float, T>;
+        case 'd':
+            return read_item<double, T>;
+        case 'b':
+            return read_item<signed char, T>;
+        case 'B':
+            return read_item<unsigned char, T>;
+        case 'h':
+            return read_item<short, T>;
+        case 'H':
+            return read_item<unsigned short, T>;
+        case 'i':
+            return read_item<int, T>;
+        case 'I':
+            return read_item<unsigned int, T>;
+        case 'l':
+            return read_item<long, T>;
+        case 'L':
+            return read_item<unsigned long, T>;
+        case 'q':
+            return read_item<long long, T>;
+        case 'Q':
+            return read_item<unsigned long long, T>;
+        default:
+            return nullptr;
     }
 }
 
@@ -109,12 +124,16 @@ template <class T> bool read_numbers(PyObject* source, T* out, Py_ssize_t count)
     return true;
 }
 
-template <class V> bool read(PyObject* source, V& out, std::enable_if_t<std::is_base_of_v<Magnum::Math::Vector<V::Size, typename V::Scalar>, V>>* = nullptr) {
+template <class V>
+bool read(PyObject* source, V& out,
+          std::enable_if_t<std::is_base_of_v<Magnum::Math::Vector<V::Size, typename V::Scalar>, V>>* = nullptr) {
     return read_numbers(source, out.data(), V::Size);
 }
 
 /// A matrix: a two-dimensional buffer indexed [row][column], or a tuple or list of columns.
-template <class M> bool read(PyObject* source, M& out, std::enable_if_t<std::is_base_of_v<Magnum::Math::Matrix<M::Size, typename M::Scalar>, M>>* = nullptr) {
+template <class M>
+bool read(PyObject* source, M& out,
+          std::enable_if_t<std::is_base_of_v<Magnum::Math::Matrix<M::Size, typename M::Scalar>, M>>* = nullptr) {
     typedef typename M::Scalar T;
     constexpr Py_ssize_t size = M::Size;
     if (PyTuple_Check(source) || PyList_Check(source)) {
@@ -132,15 +151,16 @@ template <class M> bool read(PyObject* source, M& out, std::enable_if_t<std::is_
     for (Py_ssize_t row = 0; row < size; ++row)
         for (Py_ssize_t column = 0; column < size; ++column)
             if (!read_one(static_cast<const char*>(buffer.view.buf) + row * buffer.view.strides[0] +
-                          column * buffer.view.strides[1], out[column][row]))
+                              column * buffer.view.strides[1],
+                          out[column][row]))
                 return false;
     return true;
 }
 
 /// Lets every function that takes a T, the simulator's included, take what `read` understands too.
 template <class T> void implicitly_convertible() {
-    py::detail::get_type_info(typeid(T), true)->implicit_conversions.push_back(
-        [](PyObject* source, PyTypeObject*) -> PyObject* {
+    py::detail::get_type_info(typeid(T), true)
+        ->implicit_conversions.push_back([](PyObject* source, PyTypeObject*) -> PyObject* {
             T value;
             return read(source, value) ? py::cast(value).release().ptr() : nullptr;
         });
@@ -151,7 +171,8 @@ template <class Class> void copyable(Class& cls) {
     typedef typename Class::type T;
     static_assert(std::is_trivially_copyable_v<T>);
     cls.def("__copy__", [](const T& self) { return self; })
-        .def("__deepcopy__", [](const T& self, py::handle) { return self; }, py::arg("memo"))
+        .def(
+            "__deepcopy__", [](const T& self, py::handle) { return self; }, py::arg("memo"))
         .def(py::pickle([](const T& self) { return py::bytes(reinterpret_cast<const char*>(&self), sizeof(T)); },
                         [](const py::bytes& state) {
                             const std::string raw = state;

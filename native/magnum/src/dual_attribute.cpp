@@ -1,26 +1,17 @@
+// Plain CPython, no pybind11: there is nothing to convert here.
 #include "dual_attribute.hpp"
-
-#include <structmember.h>
-
-#include <cstddef>
-
-namespace py = pybind11;
 
 namespace {
 
 struct Dual {
-    PyObject_HEAD
-    PyObject* on_class;
+    PyObject_HEAD PyObject* on_class;
     PyObject* on_instance;
 };
 
 Dual* dual(PyObject* self) { return reinterpret_cast<Dual*>(self); }
 
 PyObject* get(PyObject* self, PyObject* object, PyObject* type) {
-    if (!object || object == Py_None) {
-        Py_INCREF(dual(self)->on_class);
-        return dual(self)->on_class;
-    }
+    if (!object || object == Py_None) return Py_NewRef(dual(self)->on_class);
     PyObject* target = dual(self)->on_instance;
     return Py_TYPE(target)->tp_descr_get(target, object, type);
 }
@@ -28,11 +19,9 @@ PyObject* get(PyObject* self, PyObject* object, PyObject* type) {
 int set(PyObject* self, PyObject* object, PyObject* value) {
     PyObject* target = dual(self)->on_instance;
     const descrsetfunc function = Py_TYPE(target)->tp_descr_set;
-    if (!function) {
-        PyErr_SetString(PyExc_AttributeError, "a method can't be assigned to");
-        return -1;
-    }
-    return function(target, object, value);
+    if (function) return function(target, object, value);
+    PyErr_SetString(PyExc_AttributeError, "a method can't be assigned to");
+    return -1;
 }
 
 int traverse(PyObject* self, visitproc visit, void* arg) {
@@ -52,27 +41,28 @@ void dealloc(PyObject* self) {
 }
 
 PyTypeObject* type() {
-    static PyTypeObject* const created = [] {
-        static PyType_Slot slots[] = {
-            {Py_tp_descr_get, reinterpret_cast<void*>(get)},     {Py_tp_descr_set, reinterpret_cast<void*>(set)},
-            {Py_tp_traverse, reinterpret_cast<void*>(traverse)}, {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
-            {0, nullptr},
-        };
-        static PyType_Spec spec{"magnum._magnum.DualAttribute", sizeof(Dual), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
-        PyObject* out = PyType_FromSpec(&spec);
-        if (!out) throw py::error_already_set();
-        return reinterpret_cast<PyTypeObject*>(out);
-    }();
-    return created;
+    static PyType_Slot slots[] = {
+        {Py_tp_descr_get, reinterpret_cast<void*>(get)},
+        {Py_tp_descr_set, reinterpret_cast<void*>(set)},
+        {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+        {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+        {0, nullptr},
+    };
+    static PyType_Spec spec{"magnum.DualAttribute", sizeof(Dual), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
+    static PyObject* const created = PyType_FromSpec(&spec);
+    return reinterpret_cast<PyTypeObject*>(created);
 }
 
 }  // namespace
 
-void dual_attribute::define(py::handle cls, const char* name, py::object on_class, py::object on_instance) {
+int dual_attribute::define(PyObject* cls, const char* name, PyObject* on_class, PyObject* on_instance) {
+    if (!type()) return -1;
     Dual* created = PyObject_GC_New(Dual, type());
-    if (!created) throw py::error_already_set();
-    created->on_class = on_class.release().ptr();
-    created->on_instance = on_instance.release().ptr();
+    if (!created) return -1;
+    created->on_class = Py_NewRef(on_class);
+    created->on_instance = Py_NewRef(on_instance);
     PyObject_GC_Track(created);
-    py::setattr(cls, name, py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(created)));
+    const int done = PyObject_SetAttrString(cls, name, reinterpret_cast<PyObject*>(created));
+    Py_DECREF(created);
+    return done;
 }

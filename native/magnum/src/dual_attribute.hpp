@@ -2,11 +2,12 @@
 // matrix, matrix.translation reads its fourth column.
 #pragma once
 
-#include <pybind11/pybind11.h>
+#include <Python.h>
 
 namespace dual_attribute {
 
-/// Gives `cls` the attribute `name`. `on_instance` is any descriptor: a property, or a method taking self.
-void define(pybind11::handle cls, const char* name, pybind11::object on_class, pybind11::object on_instance);
+/// Gives `cls` the attribute `name`. `on_instance` is any descriptor: a property, or a method taking self. Takes over
+/// neither reference. Returns 0, or -1 with a Python error set.
+int define(PyObject* cls, const char* name, PyObject* on_class, PyObject* on_instance);
 
 }  // namespace dual_attribute

@@ -1,15 +1,15 @@
-// The layouts and virtual table slots this module was compiled with, under the names the simulator's debug information
-// has for them, so that a test can compare the two.
-#include <cstring>
+// No pybind11: this compiles in an instant.
+#include "layout.hpp"
 
-#include "bindings.hpp"
+#include <cstring>
+#include <utility>
+#include <vector>
+
 #include "image.hpp"
 #include "scenegraph.hpp"
 
 // The classes have virtual functions, for which offsetof is only conditionally supported; g++ supports it.
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
-
-namespace py = pybind11;
 
 namespace {
 
@@ -17,6 +17,81 @@ using namespace Magnum;
 using namespace Magnum::SceneGraph;
 typedef BasicTranslationRotationScalingTransformation3D<float> Transformation;
 typedef ImageView<2, char> View;
+
+/// Numbers by the name that the simulator's debug information has for them.
+typedef std::vector<std::pair<const char*, std::size_t>> Named;
+
+struct Layout {
+    const char* name;
+    std::size_t size;  ///< bytes
+    Named members;     ///< offsets in bytes
+};
+
+std::vector<Layout> layouts() {
+    const Named no_members;
+    return {
+        {"AbstractObject",
+         sizeof(AbstractObject3D),
+         {{"_first", offsetof(AbstractObject3D, first_feature)}, {"_last", offsetof(AbstractObject3D, last_feature)}}},
+        {"Transformation",
+         sizeof(Transformation),
+         {{"_translation", offsetof(Transformation, translation)},
+          {"_rotation", offsetof(Transformation, rotation)},
+          {"_scaling", offsetof(Transformation, scaling)}}},
+        {"Object",
+         sizeof(Object3D),
+         {{"Transformation", offsetof(Object3D, translation) - offsetof(Transformation, translation)},
+          {"_list", offsetof(Object3D, parent)},
+          {"_previous", offsetof(Object3D, previous_sibling)},
+          {"_next", offsetof(Object3D, next_sibling)},
+          {"_first", offsetof(Object3D, first_child)},
+          {"_last", offsetof(Object3D, last_child)},
+          {"counter", offsetof(Object3D, counter)},
+          {"flags", offsetof(Object3D, flags)}}},
+        {"AbstractFeature",
+         sizeof(AbstractFeature3D),
+         {{"_list", offsetof(AbstractFeature3D, object)},
+          {"_previous", offsetof(AbstractFeature3D, previous)},
+          {"_next", offsetof(AbstractFeature3D, next)},
+          {"_cachedTransformations", offsetof(AbstractFeature3D, cached_transformations)}}},
+        {"Camera",
+         sizeof(Camera3D),
+         {{"_rawProjectionMatrix", offsetof(Camera3D, raw_projection_matrix)},
+          {"_aspectRatioPolicy", offsetof(Camera3D, aspect_ratio_policy)},
+          {"_projectionMatrix", offsetof(Camera3D, projection_matrix)},
+          {"_cameraMatrix", offsetof(Camera3D, camera_matrix)},
+          {"_viewport", offsetof(Camera3D, viewport)}}},
+        {"PixelStorage",
+         sizeof(PixelStorage),
+         {{"_rowLength", offsetof(PixelStorage, row_length)},
+          {"_imageHeight", offsetof(PixelStorage, image_height)},
+          {"_skip", offsetof(PixelStorage, skip)},
+          {"_alignment", offsetof(PixelStorage, alignment)}}},
+        {"ImageView",
+         sizeof(View),
+         {{"_storage", offsetof(View, storage)},
+          {"_format", offsetof(View, format)},
+          {"_formatExtra", offsetof(View, format_extra)},
+          {"_pixelSize", offsetof(View, pixel_size)},
+          {"_size", offsetof(View, size)},
+          {"_data", offsetof(View, data)}}},
+        {"Vector2<float>", sizeof(Math::Vector2<float>), no_members},
+        {"Vector3<float>", sizeof(Math::Vector3<float>), no_members},
+        {"Vector4<float>", sizeof(Math::Vector4<float>), no_members},
+        {"Vector2<int>", sizeof(Math::Vector2<Int>), no_members},
+        {"Vector3<unsigned char>", sizeof(Math::Vector3<UnsignedByte>), no_members},
+        {"Color3<float>", sizeof(Math::Color3<float>), no_members},
+        {"Color4<float>", sizeof(Math::Color4<float>), no_members},
+        {"Quaternion<float>", sizeof(Math::Quaternion<float>), no_members},
+        {"Matrix3<float>", sizeof(Math::Matrix3<float>), no_members},
+        {"Matrix4<float>", sizeof(Math::Matrix4<float>), no_members},
+        {"Matrix4<double>", sizeof(Math::Matrix4<double>), no_members},
+        {"Range3D<float>", sizeof(Math::Range3D<float>), no_members},
+        {"Rad<float>", sizeof(Math::Rad<float>), no_members},
+        {"Rad<double>", sizeof(Math::Rad<double>), no_members},
+        {"Deg<double>", sizeof(Math::Deg<double>), no_members},
+    };
+}
 
 /// By the Itanium ABI a pointer to a virtual member function is one more than the function's offset in the table.
 template <class F> std::size_t slot(F function) {
@@ -26,57 +101,69 @@ template <class F> std::size_t slot(F function) {
     return (words[0] - 1) / sizeof(void*);
 }
 
-py::dict entry(std::size_t size, py::dict members) {
-    py::dict out;
-    out["size"] = size;
-    out["members"] = members;
-    return out;
-}
-
-py::dict layouts() {
-    using py::operator""_a;
-    py::dict out;
-    out["AbstractObject"] = entry(sizeof(AbstractObject3D), py::dict("_first"_a = offsetof(AbstractObject3D, first_feature), "_last"_a = offsetof(AbstractObject3D, last_feature)));
-    out["Transformation"] = entry(sizeof(Transformation), py::dict("_translation"_a = offsetof(Transformation, translation), "_rotation"_a = offsetof(Transformation, rotation), "_scaling"_a = offsetof(Transformation, scaling)));
-    out["Object"] = entry(sizeof(Object3D), py::dict(
-        "Transformation"_a = offsetof(Object3D, translation) - offsetof(Transformation, translation),
-        "_list"_a = offsetof(Object3D, parent), "_previous"_a = offsetof(Object3D, previous_sibling), "_next"_a = offsetof(Object3D, next_sibling),
-        "_first"_a = offsetof(Object3D, first_child), "_last"_a = offsetof(Object3D, last_child), "counter"_a = offsetof(Object3D, counter), "flags"_a = offsetof(Object3D, flags)));
-    out["AbstractFeature"] = entry(sizeof(AbstractFeature3D), py::dict(
-        "_list"_a = offsetof(AbstractFeature3D, object), "_previous"_a = offsetof(AbstractFeature3D, previous), "_next"_a = offsetof(AbstractFeature3D, next),
-        "_cachedTransformations"_a = offsetof(AbstractFeature3D, cached_transformations)));
-    out["Camera"] = entry(sizeof(Camera3D), py::dict(
-        "_rawProjectionMatrix"_a = offsetof(Camera3D, raw_projection_matrix), "_aspectRatioPolicy"_a = offsetof(Camera3D, aspect_ratio_policy),
-        "_projectionMatrix"_a = offsetof(Camera3D, projection_matrix), "_cameraMatrix"_a = offsetof(Camera3D, camera_matrix), "_viewport"_a = offsetof(Camera3D, viewport)));
-    out["PixelStorage"] = entry(sizeof(PixelStorage), py::dict(
-        "_rowLength"_a = offsetof(PixelStorage, row_length), "_imageHeight"_a = offsetof(PixelStorage, image_height), "_skip"_a = offsetof(PixelStorage, skip), "_alignment"_a = offsetof(PixelStorage, alignment)));
-    out["ImageView"] = entry(sizeof(View), py::dict(
-        "_storage"_a = offsetof(View, storage), "_format"_a = offsetof(View, format), "_formatExtra"_a = offsetof(View, format_extra),
-        "_pixelSize"_a = offsetof(View, pixel_size), "_size"_a = offsetof(View, size), "_data"_a = offsetof(View, data)));
-    return out;
-}
-
-py::dict slots() {
+Named object_slots() {
     typedef AbstractObject3D O;
+    return {{"doScene()", slot(static_cast<O* (O::*)()>(&O::doScene))},
+            {"doScene()", slot(static_cast<const O* (O::*)() const>(&O::doScene))},
+            {"doParent()", slot(static_cast<O* (O::*)()>(&O::doParent))},
+            {"doParent()", slot(static_cast<const O* (O::*)() const>(&O::doParent))},
+            {"doTransformationMatrix()", slot(&O::doTransformationMatrix)},
+            {"doAbsoluteTransformationMatrix()", slot(&O::doAbsoluteTransformationMatrix)},
+            {"doIsDirty()", slot(&O::doIsDirty)},
+            {"doSetDirty()", slot(&O::doSetDirty)},
+            {"doSetClean()", slot(&O::doSetClean)}};
+}
+
+Named transformation_slots() {
     typedef Transformation T;
+    return {{"doResetTransformation()", slot(&T::doResetTransformation)},
+            {"doTranslate(Vector3)", slot(&T::doTranslate)},
+            {"doTranslateLocal(Vector3)", slot(&T::doTranslateLocal)},
+            {"doRotate(Quaternion)", slot(&T::doRotate)},
+            {"doRotateLocal(Quaternion)", slot(&T::doRotateLocal)},
+            {"doRotate(Rad, Vector3)", slot(&T::doRotateAbout)},
+            {"doRotateLocal(Rad, Vector3)", slot(&T::doRotateLocalAbout)},
+            {"doRotateX(Rad)", slot(&T::doRotateX)},
+            {"doRotateXLocal(Rad)", slot(&T::doRotateXLocal)},
+            {"doRotateY(Rad)", slot(&T::doRotateY)},
+            {"doRotateYLocal(Rad)", slot(&T::doRotateYLocal)},
+            {"doRotateZ(Rad)", slot(&T::doRotateZ)},
+            {"doRotateZLocal(Rad)", slot(&T::doRotateZLocal)},
+            {"doScale(Vector3)", slot(&T::doScale)},
+            {"doScaleLocal(Vector3)", slot(&T::doScaleLocal)}};
+}
+
+Named feature_slots() {
     typedef AbstractFeature3D F;
-    using py::operator""_a;
-    return py::dict(
-        "AbstractObject"_a = py::dict(
-            "doParent"_a = slot(static_cast<O* (O::*)()>(&O::doParent)), "doTransformationMatrix"_a = slot(&O::doTransformationMatrix),
-            "doAbsoluteTransformationMatrix"_a = slot(&O::doAbsoluteTransformationMatrix), "doIsDirty"_a = slot(&O::doIsDirty),
-            "doSetDirty"_a = slot(&O::doSetDirty), "doSetClean"_a = slot(&O::doSetClean)),
-        "Transformation"_a = py::dict(
-            "doResetTransformation"_a = slot(&T::doResetTransformation), "doTranslate"_a = slot(&T::doTranslate), "doTranslateLocal"_a = slot(&T::doTranslateLocal),
-            "doRotate"_a = slot(&T::doRotate), "doRotateLocal"_a = slot(&T::doRotateLocal), "doRotateX"_a = slot(&T::doRotateX), "doRotateXLocal"_a = slot(&T::doRotateXLocal),
-            "doRotateY"_a = slot(&T::doRotateY), "doRotateYLocal"_a = slot(&T::doRotateYLocal), "doRotateZ"_a = slot(&T::doRotateZ), "doRotateZLocal"_a = slot(&T::doRotateZLocal),
-            "doScale"_a = slot(&T::doScale), "doScaleLocal"_a = slot(&T::doScaleLocal)),
-        "AbstractFeature"_a = py::dict("doErase"_a = slot(&F::doErase), "markDirty"_a = slot(&F::markDirty), "cleanInverted"_a = slot(&F::cleanInverted)));
+    return {{"doErase()", slot(&F::doErase)},
+            {"markDirty()", slot(&F::markDirty)},
+            {"clean(Matrix4)", slot(&F::clean)},
+            {"cleanInverted(Matrix4)", slot(&F::cleanInverted)}};
+}
+
+std::string members_json(const Named& members) {
+    std::string out;
+    for (const auto& [name, offset] : members)
+        out += (out.empty() ? "" : ", ") + ('"' + std::string(name) + "\": ") + std::to_string(offset);
+    return '{' + out + '}';
+}
+
+/// Pairs, since a const function and its twin have one name.
+std::string slots_json(const Named& slots) {
+    std::string out;
+    for (const auto& [name, index] : slots)
+        out += (out.empty() ? "" : ", ") + ("[\"" + std::string(name) + "\", ") + std::to_string(index) + ']';
+    return '[' + out + ']';
 }
 
 }  // namespace
 
-void bindings::layout(py::module_& m) {
-    m.def("_layouts", layouts);
-    m.def("_virtual_table_slots", slots);
+std::string layout_json() {
+    std::string out;
+    for (const Layout& layout : layouts())
+        out += (out.empty() ? "" : ", ") + ('"' + std::string(layout.name) + "\": {\"size\": ") +
+               std::to_string(layout.size) + ", \"members\": " + members_json(layout.members) + '}';
+    return "{\"layouts\": {" + out + "}, \"slots\": {\"AbstractObject\": " + slots_json(object_slots()) +
+           ", \"Transformation\": " + slots_json(transformation_slots()) +
+           ", \"AbstractFeature\": " + slots_json(feature_slots()) + "}}";
 }

@@ -123,9 +123,15 @@ template <class T> class Vector4 : public Vector<4, T> {
 
 /// The vector class a Python user sees (Vector3) for the nameless one matrices are made of (Vector<3>).
 template <std::size_t size, class T> struct NamedVector;
-template <class T> struct NamedVector<2, T> { typedef Vector2<T> Type; };
-template <class T> struct NamedVector<3, T> { typedef Vector3<T> Type; };
-template <class T> struct NamedVector<4, T> { typedef Vector4<T> Type; };
+template <class T> struct NamedVector<2, T> {
+    typedef Vector2<T> Type;
+};
+template <class T> struct NamedVector<3, T> {
+    typedef Vector3<T> Type;
+};
+template <class T> struct NamedVector<4, T> {
+    typedef Vector4<T> Type;
+};
 
 template <std::size_t size, class T> auto named(const Vector<size, T>& vector) {
     typename NamedVector<size, T>::Type out;
@@ -165,9 +171,15 @@ template <class V, class F> V map(const V& a, const V& b, F&& function) {
 
 template <class V> using EnableVector = std::enable_if_t<std::is_base_of_v<Vector<V::Size, typename V::Scalar>, V>, V>;
 
-template <class V> EnableVector<V> operator+(const V& a, const V& b) { return map(a, b, [](auto x, auto y) { return x + y; }); }
-template <class V> EnableVector<V> operator-(const V& a, const V& b) { return map(a, b, [](auto x, auto y) { return x - y; }); }
-template <class V> EnableVector<V> operator*(const V& a, typename V::Scalar s) { return map(a, [s](auto x) { return x * s; }); }
+template <class V> EnableVector<V> operator+(const V& a, const V& b) {
+    return map(a, b, [](auto x, auto y) { return x + y; });
+}
+template <class V> EnableVector<V> operator-(const V& a, const V& b) {
+    return map(a, b, [](auto x, auto y) { return x - y; });
+}
+template <class V> EnableVector<V> operator*(const V& a, typename V::Scalar s) {
+    return map(a, [s](auto x) { return x * s; });
+}
 
 template <class V> auto dot(const V& a, const V& b) -> typename V::Scalar {
     typename V::Scalar sum{};
@@ -224,7 +236,6 @@ template <class T> class Matrix4 : public Matrix<4, T> {
     Matrix4() = default;
     Matrix4(const Matrix<4, T>& other) : Matrix<4, T>(other) {}
 };
-
 
 template <class M> M multiply(const M& a, const M& b) {
     M out(typename M::Scalar(0));
@@ -341,8 +352,8 @@ template <class T> class Quaternion {
     typedef T Scalar;
     Quaternion() : _scalar(T(1)) {}
     Quaternion(const Vector3<T>& vector, T scalar) : _vector(vector), _scalar(scalar) {}
-    template <class U>
-    explicit Quaternion(const Quaternion<U>& other) : _vector(other.vector()), _scalar(T(other.scalar())) {}
+    template <class U> explicit Quaternion(const Quaternion<U>& other)
+        : _vector(other.vector()), _scalar(T(other.scalar())) {}
 
     Vector3<T>& vector() { return _vector; }
     const Vector3<T>& vector() const { return _vector; }
@@ -397,7 +408,9 @@ template <class T> class Quaternion {
                 _scalar * o._scalar - Math::dot(_vector, o._vector)};
     }
 
-    Vector3<T> transform_vector(const Vector3<T>& v) const { return (*this * Quaternion(v, T(0)) * inverted())._vector; }
+    Vector3<T> transform_vector(const Vector3<T>& v) const {
+        return (*this * Quaternion(v, T(0)) * inverted())._vector;
+    }
     Vector3<T> transform_vector_normalized(const Vector3<T>& v) const {
         const Vector3<T> t = cross(_vector, v) * T(2);
         return v + t * _scalar + cross(_vector, t);

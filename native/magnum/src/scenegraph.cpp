@@ -82,17 +82,16 @@ void unlink(Object3D& node) {
 }
 
 void set_parent(Object3D& node, Object3D* parent) {
+    if (!parent) throw py::value_error("a node needs a parent: the simulator owns nodes through it");
     if (parent == node.parent) return;
     if (node.doScene() == &node) throw py::value_error("the root of a scene can't have a parent");
     for (const Object3D* above = parent; above; above = above->parent)
         if (above == &node) throw py::value_error("a node can't become a child of itself or of its own descendant");
     unlink(node);
-    if (parent) {
-        node.parent = parent;
-        node.previous_sibling = parent->last_child;
-        (parent->last_child ? parent->last_child->next_sibling : parent->first_child) = &node;
-        parent->last_child = &node;
-    }
+    node.parent = parent;
+    node.previous_sibling = parent->last_child;
+    (parent->last_child ? parent->last_child->next_sibling : parent->first_child) = &node;
+    parent->last_child = &node;
     node.doSetDirty();
 }
 
@@ -101,11 +100,22 @@ void set_parent(Object3D& node, Object3D* parent) {
 void set_transformation(Object3D& node, const Matrix4<float>& matrix) {
     const auto linear = Math::linear_part(matrix);
     const auto rotation = Math::columns_normalized(linear);
-    if (!Math::is_orthogonal(rotation) || Math::dot(Math::cross(Math::named(rotation[0]), Math::named(rotation[1])), Math::named(rotation[2])) < 0)
-        throw py::value_error("a node takes translation, rotation and scaling only: this transformation shears, mirrors or flattens");
+    if (!Math::is_orthogonal(rotation) ||
+        Math::dot(Math::cross(Math::named(rotation[0]), Math::named(rotation[1])), Math::named(rotation[2])) < 0)
+        throw py::value_error(
+            "a node takes translation, rotation and scaling only: this transformation shears, mirrors or flattens");
     node.translation = Math::translation_part(matrix);
     node.rotation = Quaternion<float>::from_matrix(rotation);
     node.scaling = Math::column_scaling(linear);
+    node.doSetDirty();
+}
+
+/// Episode files round their numbers, so a rotation within a thousandth of unit length is taken, and normalized.
+void set_rotation(Object3D& node, const Quaternion<float>& rotation) {
+    if (!(std::abs(rotation.length() - 1.0f) < 1.0e-3f))
+        throw py::value_error("the rotation of a node must be a normalized quaternion, this one is " +
+                              std::to_string(rotation.length()) + " long");
+    node.rotation = rotation.is_normalized() ? rotation : rotation.normalized();
     node.doSetDirty();
 }
 
@@ -123,55 +133,86 @@ template <class Class> void relative_transformations(Class& cls) {
     typedef Rad<double> Angle;
     typedef Rad<float> Single;
     cls.def("reset_transformation", [](Object3D& o) { o.doResetTransformation(); })
-        .def("translate", [](Object3D& o, V by) { o.doTranslate(by); }, "In the parent's frame", py::arg("vector"))
-        .def("translate_local", [](Object3D& o, V by) { o.doTranslateLocal(by); }, "In the node's own frame", py::arg("vector"))
-        .def("rotate", [](Object3D& o, Angle angle, V axis) { require_unit(axis), o.doRotateAbout(Single(angle), axis); }, "In the parent's frame", py::arg("angle"), py::arg("normalized_axis"))
-        .def("rotate", [](Object3D& o, Q by) { require_unit(by), o.doRotate(by); }, py::arg("normalized_quaternion"))
-        .def("rotate_local", [](Object3D& o, Angle angle, V axis) { require_unit(axis), o.doRotateLocalAbout(Single(angle), axis); }, "In the node's own frame", py::arg("angle"), py::arg("normalized_axis"))
-        .def("rotate_local", [](Object3D& o, Q by) { require_unit(by), o.doRotateLocal(by); }, py::arg("normalized_quaternion"))
-        .def("rotate_x", [](Object3D& o, Angle angle) { o.doRotateX(Single(angle)); }, py::arg("angle"))
-        .def("rotate_x_local", [](Object3D& o, Angle angle) { o.doRotateXLocal(Single(angle)); }, py::arg("angle"))
-        .def("rotate_y", [](Object3D& o, Angle angle) { o.doRotateY(Single(angle)); }, py::arg("angle"))
-        .def("rotate_y_local", [](Object3D& o, Angle angle) { o.doRotateYLocal(Single(angle)); }, py::arg("angle"))
-        .def("rotate_z", [](Object3D& o, Angle angle) { o.doRotateZ(Single(angle)); }, py::arg("angle"))
-        .def("rotate_z_local", [](Object3D& o, Angle angle) { o.doRotateZLocal(Single(angle)); }, py::arg("angle"))
-        .def("scale", [](Object3D& o, V by) { o.doScale(by); }, "In the parent's frame", py::arg("vector"))
-        .def("scale_local", [](Object3D& o, V by) { o.doScaleLocal(by); }, "In the node's own frame", py::arg("vector"));
+        .def(
+            "translate", [](Object3D& o, V by) { o.doTranslate(by); }, "In the parent's frame", py::arg("vector"))
+        .def(
+            "translate_local", [](Object3D& o, V by) { o.doTranslateLocal(by); }, "In the node's own frame",
+            py::arg("vector"))
+        .def(
+            "rotate",
+            [](Object3D& o, Angle angle, V axis) { require_unit(axis), o.doRotateAbout(Single(angle), axis); },
+            "In the parent's frame", py::arg("angle"), py::arg("normalized_axis"))
+        .def(
+            "rotate", [](Object3D& o, Q by) { require_unit(by), o.doRotate(by); }, py::arg("normalized_quaternion"))
+        .def(
+            "rotate_local",
+            [](Object3D& o, Angle angle, V axis) { require_unit(axis), o.doRotateLocalAbout(Single(angle), axis); },
+            "In the node's own frame", py::arg("angle"), py::arg("normalized_axis"))
+        .def(
+            "rotate_local", [](Object3D& o, Q by) { require_unit(by), o.doRotateLocal(by); },
+            py::arg("normalized_quaternion"))
+        .def(
+            "rotate_x", [](Object3D& o, Angle angle) { o.doRotateX(Single(angle)); }, py::arg("angle"))
+        .def(
+            "rotate_x_local", [](Object3D& o, Angle angle) { o.doRotateXLocal(Single(angle)); }, py::arg("angle"))
+        .def(
+            "rotate_y", [](Object3D& o, Angle angle) { o.doRotateY(Single(angle)); }, py::arg("angle"))
+        .def(
+            "rotate_y_local", [](Object3D& o, Angle angle) { o.doRotateYLocal(Single(angle)); }, py::arg("angle"))
+        .def(
+            "rotate_z", [](Object3D& o, Angle angle) { o.doRotateZ(Single(angle)); }, py::arg("angle"))
+        .def(
+            "rotate_z_local", [](Object3D& o, Angle angle) { o.doRotateZLocal(Single(angle)); }, py::arg("angle"))
+        .def(
+            "scale", [](Object3D& o, V by) { o.doScale(by); }, "In the parent's frame", py::arg("vector"))
+        .def(
+            "scale_local", [](Object3D& o, V by) { o.doScaleLocal(by); }, "In the node's own frame", py::arg("vector"));
 }
 
-/// A member of the node's transformation, as a property whose setter tells the graph.
-template <class T, class Class> void transformation_property(Class& cls, const char* name, T Object3D::*member) {
-    cls.def_property(name, [member](const Object3D& o) { return o.*member; }, [member](Object3D& o, const T& value) {
-        o.*member = value;
-        o.doSetDirty();
-    });
+/// Translation or scaling, as a property whose setter tells the graph.
+template <class Class> void vector_property(Class& cls, const char* name, Vector3<float> Object3D::* member) {
+    cls.def_property(
+        name, [member](const Object3D& o) { return o.*member; },
+        [member](Object3D& o, const Vector3<float>& value) {
+            o.*member = value;
+            o.doSetDirty();
+        });
 }
 
 }  // namespace
 
 void bindings::scenegraph(py::module_& m) {
     py::class_<AbstractObject3D, Borrowed<AbstractObject3D>>(m, "AbstractObject3D", "Node of a scene graph")
-        .def_property_readonly("parent", [](AbstractObject3D& o) { return o.doParent(); }, py::return_value_policy::reference)
-        .def("transformation_matrix", [](const AbstractObject3D& o) { return o.doTransformationMatrix(); }, "Relative to the parent")
-        .def("absolute_transformation_matrix", [](const AbstractObject3D& o) { return o.doAbsoluteTransformationMatrix(); }, "Relative to the root")
+        .def_property_readonly(
+            "parent", [](AbstractObject3D& o) { return o.doParent(); }, py::return_value_policy::reference)
+        .def(
+            "transformation_matrix", [](const AbstractObject3D& o) { return o.doTransformationMatrix(); },
+            "Relative to the parent")
+        .def(
+            "absolute_transformation_matrix",
+            [](const AbstractObject3D& o) { return o.doAbsoluteTransformationMatrix(); }, "Relative to the root")
         .def_property_readonly("is_dirty", [](const AbstractObject3D& o) { return o.doIsDirty(); })
         .def("set_dirty", [](AbstractObject3D& o) { o.doSetDirty(); })
         .def("set_clean", [](AbstractObject3D& o) { o.doSetClean(); });
 
     py::module_ trs = m.def_submodule("trs", "Nodes whose transformation is a translation, a rotation and a scaling");
-    py::class_<Object3D, AbstractObject3D, Borrowed<Object3D>> object(trs, "Object3D", "Node with translation, rotation and scaling, all relative to its parent");
-    object.def_property("parent", [](Object3D& o) { return o.parent; }, set_parent, py::return_value_policy::reference)
-        .def_property("transformation", [](const Object3D& o) { return o.doTransformationMatrix(); }, set_transformation)
+    py::class_<Object3D, AbstractObject3D, Borrowed<Object3D>> object(
+        trs, "Object3D", "Node with translation, rotation and scaling, all relative to its parent");
+    object.def_property(
+              "parent", [](Object3D& o) { return o.parent; }, set_parent, py::return_value_policy::reference)
+        .def_property(
+            "transformation", [](const Object3D& o) { return o.doTransformationMatrix(); }, set_transformation)
         .def("absolute_transformation", [](const Object3D& o) { return o.doAbsoluteTransformationMatrix(); });
-    transformation_property<Vector3<float>>(object, "translation", &Object3D::translation);
-    transformation_property<Quaternion<float>>(object, "rotation", &Object3D::rotation);
-    transformation_property<Vector3<float>>(object, "scaling", &Object3D::scaling);
+    vector_property(object, "translation", &Object3D::translation);
+    object.def_property("rotation", [](const Object3D& o) { return o.rotation; }, set_rotation);
+    vector_property(object, "scaling", &Object3D::scaling);
     relative_transformations(object);
 
     py::class_<AbstractFeature3D, Owned<AbstractFeature3D>>(m, "AbstractFeature3D", "Something attached to a node")
         .def(py::init([](AbstractObject3D& to) -> AbstractFeature3D* { return new Feature(to); }), py::arg("object"))
-        .def_property_readonly("object", [](AbstractFeature3D& f) { return f.object; }, py::return_value_policy::reference,
-                               "The node attached to; None once that is gone");
+        .def_property_readonly(
+            "object", [](AbstractFeature3D& f) { return f.object; }, py::return_value_policy::reference,
+            "The node attached to; None once that is gone");
 
     py::enum_<AspectRatioPolicy>(m, "AspectRatioPolicy")
         .value("NOT_PRESERVED", AspectRatioPolicy::NotPreserved)
@@ -180,9 +221,12 @@ void bindings::scenegraph(py::module_& m) {
     py::class_<Camera3D, AbstractFeature3D, Owned<Camera3D>>(m, "Camera3D", "Camera attached to a node")
         .def_property_readonly("aspect_ratio_policy", [](const Camera3D& c) { return c.aspect_ratio_policy; })
         .def_property_readonly("projection_matrix", [](const Camera3D& c) { return c.projection_matrix; })
-        .def_property_readonly("camera_matrix", [](Camera3D& c) {
-            if (c.object) c.object->doSetClean();
-            return c.camera_matrix;
-        }, "The inverse of the node's absolute transformation")
+        .def_property_readonly(
+            "camera_matrix",
+            [](Camera3D& c) {
+                if (c.object) c.object->doSetClean();
+                return c.camera_matrix;
+            },
+            "The inverse of the node's absolute transformation")
         .def_property_readonly("viewport", [](const Camera3D& c) { return c.viewport; });
 }

@@ -74,22 +74,27 @@ template <class V> py::class_<V> bind(py::module_& m, const char* name, const ch
         .def("__getitem__", [](const V& v, Py_ssize_t i) { return v[checked_index(i, V::Size)]; })
         .def("__setitem__", [](V& v, Py_ssize_t i, T value) { v[checked_index(i, V::Size)] = value; })
         .def("__getattr__", swizzle<V>)
-        .def("__eq__", [](const V& a, const V& b) { return vectors_equal(a, b); }, py::is_operator())
-        .def("__ne__", [](const V& a, const V& b) { return !vectors_equal(a, b); }, py::is_operator())
-        .def("dot", [](const V& v) { return dot(v, v); }, "Squared length")
+        .def(
+            "__eq__", [](const V& a, const V& b) { return vectors_equal(a, b); }, py::is_operator())
+        .def(
+            "__ne__", [](const V& a, const V& b) { return !vectors_equal(a, b); }, py::is_operator())
+        .def(
+            "dot", [](const V& v) { return dot(v, v); }, "Squared length")
         .def("is_zero", [](const V& v) { return vectors_equal(v, V()); })
         .def("sum", [](const V& v) { return dot(v, V(T(1))); })
-        .def("product", [](const V& v) {
-            T out = T(1);
-            for (std::size_t i = 0; i < V::Size; ++i) out *= v[i];
-            return out;
-        })
+        .def("product",
+             [](const V& v) {
+                 T out = T(1);
+                 for (std::size_t i = 0; i < V::Size; ++i) out *= v[i];
+                 return out;
+             })
         .def("min", [](const V& v) { return *std::min_element(v.data(), v.data() + V::Size); })
         .def("max", [](const V& v) { return *std::max_element(v.data(), v.data() + V::Size); })
-        .def("minmax", [](const V& v) {
-            const auto found = std::minmax_element(v.data(), v.data() + V::Size);
-            return py::make_tuple(*found.first, *found.second);
-        })
+        .def("minmax",
+             [](const V& v) {
+                 const auto found = std::minmax_element(v.data(), v.data() + V::Size);
+                 return py::make_tuple(*found.first, *found.second);
+             })
         .def("flipped", [](V v) { return std::reverse(v.data(), v.data() + V::Size), v; });
     if constexpr (std::is_floating_point_v<T>)
         cls.def("length", [](const V& v) { return length(v); })
@@ -100,16 +105,22 @@ template <class V> py::class_<V> bind(py::module_& m, const char* name, const ch
         const char* axes[] = {"x_axis", "y_axis", "z_axis"};
         const char* scales[] = {"x_scale", "y_scale", "z_scale"};
         for (std::size_t axis = 0; axis < V::Size; ++axis) {
-            cls.def_static(axes[axis], [axis](T length_) {
-                V v;
-                v[axis] = length_;
-                return v;
-            }, py::arg("length") = T(1));
-            cls.def_static(scales[axis], [axis](T scale) {
-                V v(T(1));
-                v[axis] = scale;
-                return v;
-            }, py::arg("scale"));
+            cls.def_static(
+                axes[axis],
+                [axis](T length_) {
+                    V v;
+                    v[axis] = length_;
+                    return v;
+                },
+                py::arg("length") = T(1));
+            cls.def_static(
+                scales[axis],
+                [axis](T scale) {
+                    V v(T(1));
+                    v[axis] = scale;
+                    return v;
+                },
+                py::arg("scale"));
         }
     }
     convert::implicitly_convertible<V>();
