@@ -65,6 +65,9 @@ class Worker:
         self.arrays: protocol.SharedArrays | None = None
         self.ready: dict[str, Any] = {}
         self._loading: dict[str, Any] = {}
+        self.death: SimulatorError | None = None
+        """How it ended, once it has."""
+        self._words = ""
         self.send(protocol.HELLO, hello)
         if wait:
             self.wait_ready()
@@ -110,6 +113,8 @@ class Worker:
         return self.process.pid
 
     def send(self, kind: int, body: dict[str, Any] | None = None) -> None:
+        if self.death is not None:
+            raise self.death
         try:
             self.channel.send(kind, body, timeout_s=self._config.step_timeout_s)
         except (protocol.PeerGone, protocol.DeadlinePassed) as error:
@@ -160,11 +165,16 @@ class Worker:
         ]
         return " | ".join(telling[-3:])
 
-    def close(self) -> None:
-        """Asks the worker to end, and kills it if it does not within two seconds."""
+    def ask_to_close(self) -> None:
+        """Asks the worker to end, and returns at once: several end side by side."""
         if self.process.poll() is None:
-            with contextlib.suppress(protocol.PeerGone, protocol.DeadlinePassed):
+            with contextlib.suppress(protocol.PeerGone, protocol.DeadlinePassed, OSError):
                 self.channel.send(protocol.CLOSE, timeout_s=1.0)
+
+    def close(self) -> None:
+        """Ends the worker: asks it to, and kills it if it does not within two seconds."""
+        self.ask_to_close()
+        if self.process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=2.0)
         self.kill()
@@ -190,10 +200,12 @@ class Worker:
         self.kill()
         scene = self.status().get("scene")
         where = f" on scene {scene}" if scene else ""
-        if timed_out:
-            return WorkerTimeout(f"simulator worker {self.pid} did not {doing} in time{where}; it was killed")
         words = f": {self._words}" if self._words else ""
-        return WorkerDied(f"simulator worker {self.pid} {_how_it_ended(code)}{where}{words}")
+        if timed_out:
+            self.death = WorkerTimeout(f"simulator worker {self.pid} did not {doing} in time{where}; it was killed")
+        else:
+            self.death = WorkerDied(f"simulator worker {self.pid} {_how_it_ended(code)}{where}{words}")
+        return self.death
 
 
 def _how_it_ended(code: int | None) -> str:

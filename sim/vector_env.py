@@ -188,6 +188,8 @@ class HabitatVectorEnv(VectorEnv):
 
     def close_extras(self, **kwargs: Any) -> None:
         for worker in self._workers:
+            worker.ask_to_close()
+        for worker in self._workers:
             worker.close()
 
     # -- resuming ------------------------------------------------------------------------------------------------

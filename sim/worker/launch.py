@@ -27,4 +27,7 @@ if __name__ == "__main__":
     load_package()
     from sim_worker.server import main
 
-    sys.exit(main(int(sys.argv[1])))
+    status = main(int(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # taking the interpreter and the graphics driver down in order takes longer than starting them

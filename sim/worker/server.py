@@ -224,7 +224,7 @@ class EnvironmentWorker:
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002  (habitat-lab draws from the global generator)
         self._env.sim.seed(seed)
-        self._upcoming = self._env.episodes[self._stream.index_of(count)]
+        self._running = _status(self._env.episodes[self._stream.index_of(count)], count)
         self._set_status()
         observations = self._env.reset()
         self._checks.check_start(self._env)
@@ -233,7 +233,7 @@ class EnvironmentWorker:
     def _set_status(self) -> None:
         """Leaves what is being worked on where the client finds it if this process dies."""
         if self._status is not None:
-            protocol.write_text(self._status, json.dumps(_status(self._upcoming, self._stream.count)))
+            protocol.write_text(self._status, json.dumps(self._running))
 
     def _episode_info(self) -> Dict[str, Any]:
         episode = self._env.current_episode

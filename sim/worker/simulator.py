@@ -18,6 +18,8 @@ import numpy as np
 from habitat.config.default import get_agent_config
 from habitat.core.registry import registry
 from habitat.sims.habitat_simulator import habitat_simulator as lab
+
+from .server import TaskError
 from habitat_sim._ext import habitat_sim_bindings as bindings
 
 COLOR = habitat_sim.SensorType.COLOR
@@ -126,7 +128,7 @@ class EngramSim(lab.HabitatSim):
         )
         instances = catalogue["instances"]
         if len(handles) != len(instances):
-            raise RuntimeError(
+            raise TaskError(
                 "{} lists {} instances, the simulator loaded {}: generate the houses again".format(
                     self._current_scene, len(instances), len(handles)
                 )
@@ -144,7 +146,9 @@ class EngramSim(lab.HabitatSim):
         settings.set_defaults()
         settings.agent_radius = agent.radius
         settings.agent_height = agent.height
-        settings.cell_height = 0.05  # a house's floor is flat: so no rounding up of it, and no stepping onto shoes and boxes
+        settings.cell_height = (
+            0.05  # a house's floor is flat: so no rounding up of it, and no stepping onto shoes and boxes
+        )
         settings.agent_max_climb = 0.05
         path = _navmesh_path(config.sim_cfg.scene_id, agent.radius, agent.height)
         if not (os.path.exists(path) and self.pathfinder.load_nav_mesh(path)):
@@ -240,8 +244,11 @@ def _read_catalogue(scene_id: str) -> Optional[Dict[str, Any]]:
     path = _catalogue_path(scene_id)
     if path is None:
         return None
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except ValueError as error:
+        raise TaskError("catalogue {} is damaged ({}): generate the houses again".format(path, error)) from error
 
 
 def _navmesh_path(scene_id: str, radius_m: float, height_m: float) -> str:
