@@ -18,9 +18,9 @@ import numpy as np
 from habitat.config.default import get_agent_config
 from habitat.core.registry import registry
 from habitat.sims.habitat_simulator import habitat_simulator as lab
+from habitat_sim._ext import habitat_sim_bindings as bindings
 
 from .server import TaskError
-from habitat_sim._ext import habitat_sim_bindings as bindings
 
 COLOR = habitat_sim.SensorType.COLOR
 DEPTH = habitat_sim.SensorType.DEPTH

@@ -36,6 +36,15 @@ def env(houses):
     env.close()
 
 
+@pytest.fixture(scope="module")
+def unharmed(houses):
+    """One environment for the tests that must leave it as it was."""
+    env = HabitatVectorEnv(config(houses))
+    env.reset()
+    yield env
+    env.close()
+
+
 def check_replaced(env, row, result, running):
     """Row `row` ended truncated and flagged and runs its next episode; the other row went on undisturbed."""
     _, rewards, terminated, truncated, infos = result
@@ -150,7 +159,8 @@ def _alive(pid):
         ([1.0, 2.0], "integers"),
     ],
 )
-def test_a_wrong_action_is_refused_and_changes_nothing(env, actions, says):
+def test_a_wrong_action_is_refused_and_changes_nothing(unharmed, actions, says):
+    env = unharmed
     before = env.step([2, 2])[0]
     with pytest.raises(ValueError, match=says):
         env.step(actions)
