@@ -114,7 +114,12 @@ class Maker:
             for z in (-1, 1):
                 cx, cz = x * (width / 2 - inset - thick / 2), z * (depth / 2 - inset - thick / 2)
                 low = (cx - thick / 2, 0.0, cz - thick / 2)
-                self.sculptor.box(low, (cx + thick / 2, height, cz + thick / 2), swatch)
+                self.sculptor.box(low, (cx + thick / 2, height, cz + thick / 2), swatch, top=False)
+
+    def plinth(self, width: float, depth: float, height: float, swatch: int, inset: float = 0.04) -> None:
+        """A recessed base under a rectangle centred on the origin."""
+        x, z = width / 2 - inset, depth / 2 - inset
+        self.sculptor.box((-x, 0.0, -z), (x, height, z), swatch, top=False)
 
 
 def build(category: Category, variant: int) -> Asset:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from sim.client import Worker
 from sim.config import TASKS_DIR, SimConfig
+from sim.errors import SimulatorError
 from sim.houses import files, house
 from sim.houses.categories import goal_categories
 from sim.houses.config import SPLITS, TASKS, HouseDatasetConfig
@@ -52,18 +53,20 @@ def build_dataset(config: HouseDatasetConfig, progress: bool = True) -> Path:
     """
     config.validate()
     root = Path(config.out).absolute()
-    stamp = _stamp(config)
-    if _read(root / _STAMP) == stamp and all(_episode_file(root, t, s).exists() for t, s in _outputs(config)):
-        return root
-    files.write_dataset_config(root)
-    seeds = [seed for split in SPLITS for seed in config.seeds(split)]
-    missing = [seed for seed in seeds if not _is_done(root, seed, config)]
+    if files.read_json(root / files.DATASET_CONFIG) is None:
+        files.write_dataset_config(root)
+    objects = {path.name for path in (root / "objects").glob("*.json")}
+    missing = [seed for split in SPLITS for seed in config.seeds(split) if not _is_done(root, seed, config, objects)]
     if missing:
         with _Makers(config, root) as makers, _bars(progress) as bars:
             makers.make(missing, bars)
-    for task, split in _outputs(config):
-        files.write_bytes(_episode_file(root, task, split), _merge(root, task, split, config))
-    files.write_json(root / _STAMP, stamp)
+    stamp = _stamp(config)
+    if files.read_json(root / _STAMP) != stamp or any(
+        not _episode_file(root, t, s).exists() for t, s in _outputs(config)
+    ):
+        for task, split in _outputs(config):
+            files.write_bytes(_episode_file(root, task, split), _merge(root, task, split, config))
+        files.write_json(root / _STAMP, stamp)
     return root
 
 
@@ -95,7 +98,7 @@ class _Makers:
         drafted, passed = (progress.add_task(name, total=len(seeds), rate="") for name in ("houses", "episodes"))
         reasons: dict[int, str] = {}
         for attempt in range(house.MAX_ATTEMPTS):
-            drafts = [self._geometry.submit(_make_house, seed, self._recipe(attempt)) for seed in seeds]
+            drafts = [self._geometry.submit(_make_house, seed, attempt, self._config, self._root) for seed in seeds]
             _each(drafts, lambda: _advance(progress, drafted))
             # A simulator reads the data set's configs once: so all drafts are there before any is loaded.
             for simulator in self._simulators:
@@ -120,33 +123,33 @@ class _Makers:
     def _inspect(self, seed: int) -> str:
         """Has a simulator check a house and make its episodes; returns why it was refused, or ""."""
         config = self._config
+        name = f"house_{seed:06d}"
         simulator = self._idle.get()
-        body, _ = simulator.call(
-            "house",
-            timeout_s=_HOUSE_TIMEOUT_S,
-            root=str(self._root),
-            scene=f"scenes/house_{seed:06d}.scene_instance.json",
-            seed=seed,
-            categories=list(goal_categories(config.goal_categories)),
-            counts=config.counts(),
-            limits=_limits(config),
-        )
-        self._idle.put(simulator)
+        try:
+            body, _ = simulator.call(
+                "house",
+                timeout_s=_HOUSE_TIMEOUT_S,
+                root=str(self._root),
+                scene=f"scenes/{name}.scene_instance.json",
+                seed=seed,
+                categories=list(goal_categories(config.goal_categories)),
+                counts=config.counts(),
+                limits=_limits(config),
+            )
+        except SimulatorError as error:
+            raise type(error)(f"{name}: {error}") from error
+        finally:
+            self._idle.put(simulator)
         reason = body.pop("refused")
         if reason is None:
             files.write_bytes(_part(self._root, seed), _pack({"recipe": _episode_recipe(config), **body}))
         return reason or ""
 
-    def _recipe(self, attempt: int) -> tuple[int, int, int, str]:
-        return self._config.min_rooms, self._config.max_rooms, attempt, str(self._root)
 
-
-def _make_house(seed: int, recipe: tuple[int, int, int, str]) -> None:
+def _make_house(seed: int, attempt: int, config: HouseDatasetConfig, root: Path) -> None:
     """Runs in a geometry process."""
-    min_rooms, max_rooms, attempt, root = recipe
-    files.write_house(
-        generate_house(seed, min_rooms, max_rooms, attempt), Path(root), _house_recipe(min_rooms, max_rooms)
-    )
+    built = generate_house(seed, config.min_rooms, config.max_rooms, attempt)
+    files.write_house(built, root, _house_recipe(config))
 
 
 def _each(futures: Sequence[Future[T]], advance: Callable[[], None]) -> list[T]:
@@ -162,22 +165,28 @@ def _each(futures: Sequence[Future[T]], advance: Callable[[], None]) -> list[T]:
 # -- what is done --------------------------------------------------------------------------------------------------------
 
 
-def _is_done(root: Path, seed: int, config: HouseDatasetConfig) -> bool:
-    catalogue = _read(root / "houses" / f"house_{seed:06d}.json")
-    if catalogue is None or catalogue.get("recipe") != _house_recipe(config.min_rooms, config.max_rooms):
+def _is_done(root: Path, seed: int, config: HouseDatasetConfig, objects: set[str]) -> bool:
+    """Whether a house, all that it refers to, and its episodes are there and made by this config and version."""
+    name = f"house_{seed:06d}"
+    catalogue = files.read_json(root / "houses" / f"{name}.json")
+    if catalogue is None or catalogue.get("recipe") != _house_recipe(config):
+        return False
+    needed = (f"stages/{name}.glb", f"stages/{name}.stage_config.json", f"scenes/{name}.scene_instance.json")
+    if not all((root / path).exists() for path in needed):
+        return False
+    if not {f"{instance['object']}.object_config.json" for instance in catalogue["instances"]} <= objects:
         return False
     part = _unpack(_part(root, seed))
     return part is not None and part["recipe"] == _episode_recipe(config)
 
 
-def _house_recipe(min_rooms: int, max_rooms: int) -> str:
-    return _digest([house.VERSION, min_rooms, max_rooms])
+def _house_recipe(config: HouseDatasetConfig) -> str:
+    return _digest([house.VERSION, config.min_rooms, config.max_rooms])
 
 
 def _episode_recipe(config: HouseDatasetConfig) -> str:
-    house_recipe = _house_recipe(config.min_rooms, config.max_rooms)
     categories = goal_categories(config.goal_categories)
-    return _digest([EPISODES_VERSION, house_recipe, config.counts(), categories, _limits(config)])
+    return _digest([EPISODES_VERSION, _house_recipe(config), config.counts(), categories, _limits(config)])
 
 
 def _stamp(config: HouseDatasetConfig) -> dict[str, Any]:
@@ -248,13 +257,6 @@ def _unpack(path: Path) -> Any:
     try:
         return json.loads(gzip.decompress(path.read_bytes()))
     except (OSError, EOFError, ValueError):
-        return None
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
         return None
 
 

@@ -46,6 +46,14 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file holds, None if it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def write_dataset_config(root: Path) -> None:
     """The file that habitat-sim calls a scene dataset config."""
     configs = {
@@ -144,22 +152,23 @@ def _scene_instance(built: House) -> dict[str, Any]:
 
 
 def _write_object(piece: Asset, root: Path) -> None:
+    """Writes an object's files, the config last; an object is a function of its name and the version, so once is enough."""
     path = root / "objects" / f"{piece.name}.object_config.json"
-    if path.exists():  # an asset is a function of its name
+    mark = {"version": house.VERSION, "category": piece.category}
+    if (read_json(path) or {}).get("user_defined") == mark:
         return
     material = glb.Material(piece.name, piece.image, piece.metallic, piece.roughness)
     write_bytes(root / "objects" / f"{piece.name}.glb", glb.encode([(piece.mesh, material)], piece.name))
-    write_json(
-        path,
-        {
-            "render_asset": f"{piece.name}.glb",
-            **_FRAME,
-            "COM": [0.0, 0.0, 0.0],
-            "mass": 1.0,
-            "force_flat_shading": True,
-            "is_collidable": True,
-        },
-    )
+    config = {
+        "render_asset": f"{piece.name}.glb",
+        **_FRAME,
+        "COM": [0.0, 0.0, 0.0],
+        "mass": 1.0,
+        "force_flat_shading": True,
+        "is_collidable": True,
+        "user_defined": mark,
+    }
+    write_json(path, config)
 
 
 def _rounded(*values: float) -> list[float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,10 +19,18 @@ from sim.houses.plan import WALL_M, Opening, Plan, Rect, Room
 
 #: Yaw (rad) of a piece whose back is against the wall on that side: its front looks into the room.
 FACING = {"north": 0.0, "south": np.pi, "west": np.pi / 2.0, "east": -np.pi / 2.0}
+_OPPOSITE = {"north": "south", "south": "north", "west": "east", "east": "west"}
 _DOOR_CLEAR_M = 0.75
 _GAP_M = 0.03
 _FLAT = ("rug",)
 """Categories that one walks over."""
+_FURNISHED_SHARE = 0.2
+"""Rooms with less of their floor under furniture are filled up."""
+_M2_PER_THING = 15.0
+_LEAST_THINGS = 0.8
+"""Things on a room's floor, on average: one on so many m2, and not less than this."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ def furnish(plan: Plan, rng: np.random.Generator) -> list[Placement]:
     for index in range(len(plan.rooms)):
         furnisher = Furnisher(plan, index, rng, placements)
         ROOMS[plan.rooms[index].kind](furnisher)
+        furnisher.fill()
         furnisher.decorate()
     return placements
 
@@ -94,7 +104,7 @@ class Furnisher:
         """A random variant of a category."""
         return asset(category, int(self.rng.integers(CATEGORIES[category].variants)))
 
-    def one_of(self, options: Sequence[str]) -> str:
+    def one_of(self, options: Sequence[T]) -> T:
         return options[int(self.rng.integers(len(options)))]
 
     # -- the floor -----------------------------------------------------------------------------------------------
@@ -126,7 +136,7 @@ class Furnisher:
                 tried = self._try_run(pieces, side, start, length, front_m)
                 if len(tried) > len(best):
                     best = tried
-        again = (self.put(p.asset, p.x, p.z, p.yaw, front_m) for p in best)
+        again = (self.put(p.asset, p.x, p.z, p.yaw, front_m, 0.0) for p in best)
         return [index for index in again if index is not None]
 
     def _try_run(
@@ -180,7 +190,7 @@ class Furnisher:
             same = window.room == self.index and window.side == side
             if same and window.start < end and start < window.end and height > window.sill:
                 return None
-        return self.put(piece, x, z, yaw, front_m)
+        return self.put(piece, x, z, yaw, front_m, 0.0 if isinstance(place, tuple) else _GAP_M)
 
     def in_middle(self, piece: Asset | str, yaw: float | None = None) -> int | None:
         """Somewhere free of the walls, nearest the room's middle first."""
@@ -198,17 +208,35 @@ class Furnisher:
         return None
 
     def beside(
-        self, other: int, piece: Asset | str, right: float, forward: float, yaw: float | None = None
+        self,
+        other: int,
+        piece: Asset | str,
+        right: float,
+        forward: float,
+        yaw: float = 0.0,
+        under: int | None = None,
     ) -> int | None:
-        """At an offset from another object, in that object's own directions (m); looks the same way unless `yaw` is given."""
+        """At an offset from another object, in that object's own directions (m), turned from it by `yaw`.
+
+        It may reach `under` an object, as a chair reaches under a table.
+        """
         piece = self.pick(piece) if isinstance(piece, str) else piece
         anchor = self.placements[other]
         c, s = float(np.cos(anchor.yaw)), float(np.sin(anchor.yaw))
         x, z = anchor.x + right * c + forward * s, anchor.z - right * s + forward * c
-        turn = anchor.yaw if yaw is None else anchor.yaw + yaw
-        return self.put(piece, x, z, turn, None)
+        turn = anchor.yaw + yaw
+        return self.put(piece, x, z, turn, None, under=under)
 
-    def put(self, piece: Asset, x: float, z: float, yaw: float, front_m: float | None) -> int | None:
+    def put(
+        self,
+        piece: Asset,
+        x: float,
+        z: float,
+        yaw: float,
+        front_m: float | None,
+        gap_m: float = _GAP_M,
+        under: int | None = None,
+    ) -> int | None:
         """On the floor at (x, z), if that is inside the room, overlaps nothing, and leaves all doors connected."""
         ground = footprint(piece, x, z, yaw)
         inner = self.room.inner
@@ -223,9 +251,10 @@ class Furnisher:
         for i in self._mine:
             other = self.placements[i]
             if (
-                other.mount == "floor"
+                i != under
+                and other.mount == "floor"
                 and (other.asset.category in _FLAT) == flat
-                and other.footprint.grown(_GAP_M - 1e-3).overlaps(ground)
+                and other.footprint.grown(gap_m - 1e-3).overlaps(ground)
             ):
                 return None
         front = None
@@ -257,6 +286,14 @@ class Furnisher:
             if found is not None:
                 return found
         return None
+
+    def open_front(self) -> None:
+        """Lets other pieces stand before the one set down last: a coffee table before a sofa, a chair before a desk."""
+        self._kept_clear.pop()
+
+    def wall_behind(self, index: int) -> str:
+        """The wall that a piece has its back to."""
+        return min(FACING, key=lambda side: abs(FACING[side] - self.placements[index].yaw))
 
     # -- surfaces and walls ----------------------------------------------------------------------------------------
 
@@ -351,6 +388,26 @@ class Furnisher:
 
     # -- finishing -------------------------------------------------------------------------------------------------
 
+    def fill(self) -> None:
+        """More furniture where a room is still empty, and things on its floor, beside furniture or along the walls."""
+        furniture, things = FILLERS[self.room.kind]
+        area = self.room.inner.area
+        for _ in range(3):
+            if self._furnished_m2() > _FURNISHED_SHARE * area:
+                break
+            self.against_wall(self.one_of(furniture), 0.5)
+        solid = [i for i in self._mine if self.placements[i].mount == "floor" and not self._is_flat(i)]
+        for _ in range(int(self.rng.poisson(max(_LEAST_THINGS, area / _M2_PER_THING)))):
+            thing = self.one_of(things)
+            if not solid or self.chance(0.4) or self.at_foot_of(self.one_of(solid), thing) is None:
+                self.against_wall(thing, 0.2)
+
+    def _furnished_m2(self) -> float:
+        return sum(self.placements[i].footprint.area for i in self._mine if not self._is_flat(i))
+
+    def _is_flat(self, index: int) -> bool:
+        return self.placements[index].asset.category in _FLAT
+
     def decorate(self) -> None:
         """Small objects on what stands in the room."""
         for index in list(self._mine):
@@ -384,9 +441,8 @@ def _in_front(piece: Asset, x: float, z: float, yaw: float, reach: float) -> Rec
 def _living_room(f: Furnisher) -> None:
     sofa = f.against_wall("sofa", 1.1, middle=True)
     if sofa is not None:
-        depth = f.placements[sofa].asset.dimensions[2]
-        width = f.placements[sofa].asset.dimensions[0]
-        f._kept_clear.pop()
+        f.open_front()
+        width, _, depth = f.placements[sofa].asset.dimensions
         table = f.pick("coffee table")
         f.beside(sofa, table, 0.0, depth / 2 + 0.42 + table.dimensions[2] / 2)
         if f.chance(0.75):
@@ -398,39 +454,22 @@ def _living_room(f: Furnisher) -> None:
         if f.chance(0.6):
             lamp = f.pick("floor lamp")
             f.beside(sofa, lamp, -width / 2 - 0.08 - lamp.dimensions[0] / 2, -0.15)
-    facing = None
+    stand = None
     if sofa is not None:
-        sides = {v: k for k, v in FACING.items()}
-        back = sides[min(sides, key=lambda yaw: abs(yaw - f.placements[sofa].yaw))]
-        facing = {"north": "south", "south": "north", "west": "east", "east": "west"}[back]
-    stand = f.against_wall("tv stand", 0.6, [facing] if facing else None, middle=True)
+        stand = f.against_wall("tv stand", 0.6, [_OPPOSITE[f.wall_behind(sofa)]], middle=True)
     if stand is None:
         stand = f.against_wall("tv stand", 0.6)
     if stand is not None:
         f.on_top(stand, "tv", centred=True, loose=False)
-    for _ in range(int(f.rng.integers(0, 3))):
-        f.against_wall("armchair", 0.5)
-    for category, probability in (
-        ("bookshelf", 0.7),
-        ("cabinet", 0.5),
-        ("piano", 0.25),
-        ("plant", 0.9),
-        ("plant", 0.4),
-    ):
+    for category, probability in (("armchair", 0.8), ("plant", 0.9), ("bookshelf", 0.6), ("armchair", 0.4)):
         if f.chance(probability):
             f.against_wall(category, 0.5)
-    if f.chance(0.5):
-        f.against_wall("guitar", 0.3)
-    if f.chance(0.3):
-        f.against_wall("basket", 0.3)
-    if f.chance(0.3):
-        f.against_wall("pet bowl", 0.3)
     _hang(f, ("picture", "picture", "picture", "clock", "wall shelf"), 3)
 
 
 def _kitchen(f: Furnisher) -> None:
     units = [f.pick("refrigerator"), f.pick("counter"), f.pick("kitchen sink"), f.pick("stove")]
-    if f.chance(0.5):
+    if f.chance(0.6):
         units.append(f.pick("counter"))
     if f.chance(0.5):
         units = units[::-1]
@@ -439,50 +478,42 @@ def _kitchen(f: Furnisher) -> None:
     for unit in units:
         if unit.category not in have:
             f.against_wall(unit, 0.6)
-    if f.chance(0.5):
-        f.against_wall("counter", 0.6)
-    if f.room.inner.area > 11.0 and f.chance(0.8):
+    if f.room.inner.area > 9.0 and f.chance(0.85):
         _table_with_chairs(f, 4)
-    elif f.chance(0.6):
-        f.against_wall("stool", 0.3)
-    if f.chance(0.7):
-        f.against_wall("trash can", 0.3)
     if f.chance(0.4):
-        f.against_wall("plant", 0.3)
-    if f.chance(0.4):
-        f.against_wall("pet bowl", 0.3)
+        f.against_wall("counter", 0.6)
     _hang(f, ("clock", "picture", "wall shelf"), 2)
 
 
 def _table_with_chairs(f: Furnisher, most: int) -> None:
+    """A table in the middle of the room, else one against a wall, with chairs where they fit."""
     table = f.in_middle("dining table")
     if table is None:
-        return
+        table = f.against_wall("dining table", 0.9)
+        if table is None:
+            return
+        f.open_front()
     width, _, depth = f.placements[table].asset.dimensions
     chair = f.pick("chair")
-    out = depth / 2 + chair.dimensions[2] / 2 + 0.05
-    side = width / 2 + chair.dimensions[2] / 2 + 0.05
+    out = depth / 2 + chair.dimensions[2] / 2 - 0.08
+    side = width / 2 + chair.dimensions[2] / 2 - 0.06
     places = [(-width / 4, out, np.pi), (width / 4, -out, 0.0), (width / 4, out, np.pi), (-width / 4, -out, 0.0)]
     places += [(side, 0.0, -np.pi / 2), (-side, 0.0, np.pi / 2)]
-    for right, forward, yaw in places[:most]:
-        f.beside(table, chair, right, forward, yaw)
+    seated = 0
+    for right, forward, yaw in places:
+        pulled = float(f.rng.uniform(0.0, 0.1))
+        right, forward = right + np.sign(right) * pulled * (abs(forward) < 1e-6), forward + np.sign(forward) * pulled
+        if seated < most and f.beside(table, chair, right, forward, yaw, under=table) is not None:
+            seated += 1
 
 
 def _dining_room(f: Furnisher) -> None:
     if f.chance(0.5):
-        rug = f.pick("rug")
-        f.in_middle(rug)
+        f.in_middle("rug")
     _table_with_chairs(f, 6)
     f.against_wall("cabinet", 0.5)
-    for category, probability in (
-        ("plant", 0.8),
-        ("bookshelf", 0.3),
-        ("floor lamp", 0.4),
-        ("bench", 0.3),
-        ("piano", 0.2),
-    ):
-        if f.chance(probability):
-            f.against_wall(category, 0.4)
+    if f.chance(0.8):
+        f.against_wall("plant", 0.4)
     _hang(f, ("picture", "picture", "clock", "mirror"), 3)
 
 
@@ -499,137 +530,77 @@ def _bedroom(f: Furnisher) -> None:
             rug = f.pick("rug")
             f.beside(bed, rug, 0.0, depth / 2 + rug.dimensions[2] / 2 - 0.35)
     f.against_wall("wardrobe", 0.6)
-    for category, probability in (("dresser", 0.6), ("bookshelf", 0.25), ("plant", 0.4), ("armchair", 0.25)):
-        if f.chance(probability):
-            f.against_wall(category, 0.5)
+    if f.chance(0.6):
+        f.against_wall("dresser", 0.5)
     if f.room.inner.area > 11.0 and f.chance(0.5):
         _desk(f)
-    for category, probability in (
-        ("suitcase", 0.35),
-        ("backpack", 0.35),
-        ("basket", 0.4),
-        ("shoe", 0.4),
-        ("box", 0.25),
-    ):
-        if f.chance(probability):
-            f.against_wall(category, 0.25)
-    _hang(f, ("picture", "picture", "mirror", "wall shelf", "clock"), 2)
+    _hang(f, ("picture", "picture", "mirror", "wall shelf"), 2)
 
 
 def _desk(f: Furnisher) -> int | None:
     desk = f.against_wall("desk", 0.75)
     if desk is None:
         return None
-    f._kept_clear.pop()
+    f.open_front()
     depth = f.placements[desk].asset.dimensions[2]
     chair = f.pick("chair")
-    f.beside(desk, chair, float(f.rng.uniform(-0.1, 0.1)), depth / 2 + chair.dimensions[2] / 2 + 0.05, np.pi)
+    right = float(f.rng.uniform(-0.1, 0.1))
+    f.beside(desk, chair, right, depth / 2 + chair.dimensions[2] / 2 - 0.05, np.pi, under=desk)
     if f.chance(0.6):
         screen = f.on_top(desk, "monitor", centred=True, loose=False)
         if screen is not None:
             f.on_top(desk, "keyboard", loose=False)
     else:
         f.on_top(desk, "laptop", centred=True)
-    if f.chance(0.6):
+    if f.chance(0.5):
         f.on_top(desk, "table lamp")
     return desk
 
 
 def _bathroom(f: Furnisher) -> None:
-    tub = f.against_wall("bathtub", 0.45) if f.chance(0.6) else f.against_wall("shower", 0.5)
+    tub = f.against_wall("bathtub", 0.45) if f.chance(0.6) else None
     if tub is None:
         f.against_wall("shower", 0.5)
-    toilet = f.against_wall("toilet", 0.55)
+    f.against_wall("toilet", 0.55)
     basin = f.against_wall("washbasin", 0.55)
     if basin is not None:
         f.on_wall("mirror", 1.1, above=basin)
-    if toilet is not None and f.chance(0.6):
-        f.at_foot_of(toilet, "trash can")
-    for category, probability in (
-        ("washing machine", 0.3),
-        ("cabinet", 0.3),
-        ("basket", 0.5),
-        ("scale", 0.5),
-        ("plant", 0.25),
-    ):
-        if f.chance(probability):
-            f.against_wall(category, 0.35)
+    if f.chance(0.35):
+        f.against_wall("washing machine", 0.5)
     _hang(f, ("picture", "wall shelf"), 1)
 
 
 def _study(f: Furnisher) -> None:
-    _desk(f)
-    for category, probability in (
-        ("bookshelf", 1.0),
-        ("bookshelf", 0.6),
-        ("armchair", 0.6),
-        ("cabinet", 0.5),
-        ("plant", 0.6),
-        ("floor lamp", 0.5),
-        ("guitar", 0.3),
-    ):
-        if f.chance(probability):
-            f.against_wall(category, 0.5)
     if f.chance(0.5):
         f.in_middle("rug")
-    for category, probability in (("trash can", 0.6), ("box", 0.4), ("backpack", 0.3)):
+    _desk(f)
+    for category, probability in (("bookshelf", 1.0), ("armchair", 0.6), ("cabinet", 0.5), ("plant", 0.6)):
         if f.chance(probability):
-            f.against_wall(category, 0.25)
-    _hang(f, ("picture", "clock", "wall shelf", "picture"), 3)
+            f.against_wall(category, 0.5)
+    _hang(f, ("picture", "picture", "clock", "wall shelf"), 2)
 
 
 def _playroom(f: Furnisher) -> None:
     f.in_middle("rug")
-    for category, probability in (
-        ("bookshelf", 0.9),
-        ("cabinet", 0.7),
-        ("bench", 0.5),
-        ("sofa", 0.4),
-        ("desk", 0.3),
-        ("piano", 0.3),
-        ("guitar", 0.4),
-    ):
+    for category, probability in (("bookshelf", 0.9), ("cabinet", 0.7), ("bench", 0.5), ("sofa", 0.3), ("stool", 0.7)):
         if f.chance(probability):
             f.against_wall(category, 0.5)
-    for category in ("ball", "box", "basket", "stool", "toy blocks", "toy car", "teddy bear", "ball"):
-        if f.chance(0.65):
-            piece = f.pick(category)
-            f.against_wall(piece, 0.2) if f.chance(0.6) else f.in_middle(piece, float(f.rng.uniform(0, 6.28)))
-    _hang(f, ("picture", "picture", "wall shelf", "clock"), 3)
+    _hang(f, ("picture", "picture", "wall shelf"), 2)
 
 
 def _laundry(f: Furnisher) -> None:
     f.against_wall("washing machine", 0.55)
-    for category, probability in (
-        ("cabinet", 0.8),
-        ("basket", 0.9),
-        ("washing machine", 0.3),
-        ("shoe rack", 0.4),
-        ("box", 0.5),
-        ("trash can", 0.3),
-        ("umbrella", 0.4),
-        ("stool", 0.3),
-    ):
+    for category, probability in (("cabinet", 0.8), ("shoe rack", 0.4), ("stool", 0.4)):
         if f.chance(probability):
             f.against_wall(category, 0.4)
     _hang(f, ("wall shelf", "clock"), 1)
 
 
 def _hallway(f: Furnisher) -> None:
-    for category, probability in (
-        ("shoe rack", 0.7),
-        ("coat rack", 0.6),
-        ("bench", 0.4),
-        ("cabinet", 0.3),
-        ("plant", 0.4),
-        ("umbrella", 0.5),
-    ):
+    for category, probability in (("shoe rack", 0.8), ("coat rack", 0.7), ("bench", 0.4), ("cabinet", 0.4)):
         if f.chance(probability):
             f.against_wall(category, 0.4)
-    for category, probability in (("shoe", 0.5), ("backpack", 0.4), ("suitcase", 0.3), ("ball", 0.2)):
-        if f.chance(probability):
-            f.against_wall(category, 0.3)
-    _hang(f, ("mirror", "picture", "picture", "clock"), 3)
+    _hang(f, ("mirror", "picture", "picture", "clock"), 2)
 
 
 def _hang(f: Furnisher, options: Sequence[str], most: int) -> None:
@@ -651,44 +622,65 @@ ROOMS: dict[str, Callable[[Furnisher], None]] = {
     "hallway": _hallway,
 }
 
+#: Furniture that fills a large room up, and small things for its floor.
+FILLERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "living room": (
+        ("bookshelf", "cabinet", "piano", "armchair", "plant", "floor lamp", "stool", "bench"),
+        ("basket", "guitar", "ball", "pet bowl", "toy car", "speaker", "box", "backpack"),
+    ),
+    "kitchen": (
+        ("cabinet", "stool", "counter", "plant", "bench"),
+        ("trash can", "pet bowl", "basket", "box", "watering can"),
+    ),
+    "dining room": (
+        ("cabinet", "bookshelf", "piano", "bench", "floor lamp", "plant"),
+        ("basket", "ball", "box", "toy car"),
+    ),
+    "bedroom": (
+        ("dresser", "armchair", "bookshelf", "plant", "bench", "floor lamp", "cabinet"),
+        ("suitcase", "backpack", "basket", "shoe", "box", "teddy bear", "guitar", "trash can", "ball"),
+    ),
+    "bathroom": (("cabinet", "stool", "plant", "bench"), ("scale", "basket", "trash can", "toilet paper", "shoe")),
+    "study": (
+        ("bookshelf", "cabinet", "floor lamp", "armchair", "plant"),
+        ("trash can", "box", "backpack", "guitar", "suitcase", "globe"),
+    ),
+    "playroom": (
+        ("bookshelf", "cabinet", "piano", "stool", "bench", "armchair", "desk"),
+        ("ball", "box", "basket", "toy blocks", "toy car", "teddy bear", "backpack", "guitar"),
+    ),
+    "laundry": (("cabinet", "washing machine", "stool"), ("basket", "box", "umbrella", "suitcase", "shoe", "pet bowl")),
+    "hallway": (("plant", "cabinet", "bench"), ("shoe", "umbrella", "backpack", "suitcase", "ball", "box", "pet bowl")),
+}
+
 #: What is set on a piece of furniture: (options, fewest, most).
 ON_TOP: dict[str, tuple[tuple[str, ...], int, int]] = {
-    "nightstand": (("table lamp", "alarm clock", "book", "cup", "photo frame", "bottle"), 0, 2),
-    "dresser": (("vase", "photo frame", "speaker", "teddy bear", "table lamp", "candle"), 1, 2),
-    "desk": (("cup", "book", "globe", "photo frame", "speaker", "bottle"), 0, 2),
-    "dining table": (("plate", "cup", "bowl", "fruit", "vase", "bottle", "bread", "banana"), 2, 4),
-    "coffee table": (("book", "cup", "bowl", "candle", "fruit", "vase"), 1, 2),
+    "nightstand": (("table lamp", "alarm clock", "book", "cup", "photo frame", "bottle"), 0, 1),
+    "dresser": (("vase", "photo frame", "speaker", "teddy bear", "table lamp", "candle"), 0, 2),
+    "desk": (("cup", "book", "globe", "photo frame", "speaker", "bottle"), 0, 1),
+    "dining table": (("plate", "cup", "bowl", "fruit", "vase", "bottle", "bread", "banana"), 1, 2),
+    "coffee table": (("book", "cup", "bowl", "candle", "fruit", "laptop"), 1, 2),
     "side table": (("table lamp", "cup", "vase", "photo frame"), 1, 1),
     "counter": (
         (
-            "kettle",
-            "toaster",
-            "microwave",
-            "coffee maker",
-            "bottle",
-            "knife block",
-            "bread",
-            "fruit",
-            "banana",
-            "bowl",
-            "cup",
-            "plate",
-            "pot",
+            *("kettle", "toaster", "microwave", "coffee maker", "bottle", "knife block"),
+            *("bread", "fruit", "banana", "bowl", "plate", "pot"),
         ),
         1,
-        3,
+        2,
     ),
     "stove": (("pot", "pan", "kettle"), 0, 1),
     "tv stand": (("speaker", "toy car"), 0, 1),
-    "bookshelf": (("vase", "globe", "photo frame"), 0, 1),
-    "cabinet": (("vase", "candle", "photo frame", "table lamp", "speaker", "watering can", "globe"), 0, 2),
+    "bookshelf": (("vase", "globe", "photo frame", "box"), 0, 1),
+    "cabinet": (("vase", "candle", "table lamp", "speaker", "watering can", "globe", "toaster"), 0, 2),
     "bed": (("teddy bear", "book", "laptop", "towel", "pillow"), 0, 1),
     "sofa": (("pillow", "teddy bear", "book"), 0, 2),
+    "armchair": (("pillow", "book"), 0, 1),
     "washbasin": (("soap dispenser", "cup"), 0, 1),
     "toilet": (("toilet paper",), 0, 1),
-    "washing machine": (("towel", "bottle"), 0, 1),
-    "bench": (("towel", "pillow", "book"), 0, 1),
+    "washing machine": (("towel", "bottle", "soap dispenser"), 0, 1),
+    "bench": (("towel", "pillow", "book", "backpack"), 0, 1),
     "shoe rack": (("vase", "candle", "watering can"), 0, 1),
-    "wall shelf": (("vase", "photo frame", "candle", "toy car", "book", "alarm clock"), 1, 2),
+    "wall shelf": (("vase", "photo frame", "candle", "toy car", "book", "alarm clock"), 0, 2),
     "piano": (("photo frame", "candle", "book"), 0, 1),
 }

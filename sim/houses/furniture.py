@@ -33,10 +33,10 @@ def _nightstand(m: Maker) -> None:
     body, knob = m.main(), m.paint("metal", "grey")
     s = m.sculptor
     s.box((-w / 2, 0.08, -d / 2), (w / 2, h, d / 2), body)
-    m.legs(w, d, 0.08, body, 0.04)
+    m.plinth(w, d, 0.08, body)
     for y in (0.30, h - 0.12):
-        s.box((-w / 2 + 0.02, y - 0.09, d / 2), (w / 2 - 0.02, y + 0.09, d / 2 + 0.012), body)
-        s.box((-0.04, y - 0.012, d / 2 + 0.012), (0.04, y + 0.012, d / 2 + 0.035), knob)
+        s.relief((-w / 2 + 0.02, y - 0.09, d / 2), (w / 2 - 0.02, y + 0.09, d / 2 + 0.012), body)
+        s.relief((-0.04, y - 0.012, d / 2 + 0.012), (0.04, y + 0.012, d / 2 + 0.035), knob)
     m.surface(-w / 2 + 0.03, -d / 2 + 0.03, w / 2 - 0.03, d / 2 - 0.03, h)
 
 
@@ -48,9 +48,9 @@ def _wardrobe(m: Maker) -> None:
     doors = 2 if w < 1.3 else 3
     for i in range(doors):
         x0, x1 = -w / 2 + i * w / doors + 0.015, -w / 2 + (i + 1) * w / doors - 0.015
-        s.box((x0, 0.09, d / 2), (x1, h - 0.05, d / 2 + 0.02), door)
+        s.relief((x0, 0.09, d / 2), (x1, h - 0.05, d / 2 + 0.02), door)
         hx = x1 - 0.05 if i % 2 == 0 else x0 + 0.05
-        s.box((hx - 0.012, 0.95, d / 2 + 0.02), (hx + 0.012, 1.2, d / 2 + 0.05), handle)
+        s.relief((hx - 0.012, 0.95, d / 2 + 0.02), (hx + 0.012, 1.2, d / 2 + 0.05), handle)
 
 
 def _dresser(m: Maker) -> None:
@@ -59,14 +59,14 @@ def _dresser(m: Maker) -> None:
     s = m.sculptor
     s.box((-w / 2, 0.06, -d / 2), (w / 2, h, d / 2), body)
     s.box((-w / 2 - 0.02, h, -d / 2), (w / 2 + 0.02, h + 0.03, d / 2 + 0.03), body)
-    m.legs(w, d, 0.06, body)
+    m.plinth(w, d, 0.06, body)
     rows, columns = 3, 2 if w > 1.0 else 1
     for r in range(rows):
         for c in range(columns):
             x0, x1 = -w / 2 + c * w / columns + 0.02, -w / 2 + (c + 1) * w / columns - 0.02
             y0, y1 = 0.08 + r * (h - 0.1) / rows + 0.01, 0.08 + (r + 1) * (h - 0.1) / rows - 0.01
-            s.box((x0, y0, d / 2), (x1, y1, d / 2 + 0.015), front)
-            s.box(
+            s.relief((x0, y0, d / 2), (x1, y1, d / 2 + 0.015), front)
+            s.relief(
                 ((x0 + x1) / 2 - 0.05, (y0 + y1) / 2, d / 2 + 0.015),
                 ((x0 + x1) / 2 + 0.05, (y0 + y1) / 2 + 0.02, d / 2 + 0.04),
                 knob,
@@ -123,10 +123,10 @@ def _stool(m: Maker) -> None:
     h, r = m.vary(0.42, 0.68), m.uniform(0.15, 0.19)
     seat, leg = m.main(), m.paint(m.choose(("wood", "metal")), m.choose(_WOODS))
     s = m.sculptor
-    s.lathe([(r, h - 0.05), (r, h - 0.01), (r - 0.02, h)], seat, sides=10)
+    s.lathe([(r, h - 0.05), (r, h)], seat, sides=9)
     for i in range(4):
         a = np.pi / 4 + np.pi / 2 * i
-        s.rod((r * np.sin(a), 0.0, r * np.cos(a)), (0.7 * r * np.sin(a), h - 0.04, 0.7 * r * np.cos(a)), 0.018, leg, 4)
+        s.rod((r * np.sin(a), 0.0, r * np.cos(a)), (0.7 * r * np.sin(a), h - 0.04, 0.7 * r * np.cos(a)), 0.018, leg, 3)
 
 
 def _armchair(m: Maker) -> None:
@@ -140,10 +140,11 @@ def _sofa(m: Maker) -> None:
 
 
 def _upholstered(m: Maker, w: float, d: float, seats: int) -> None:
-    body, leg, cushion = m.main(), m.paint("wood", "black"), m.paint(m.material, m.colour)
+    body, leg = m.main(), m.paint("wood", "black")
+    cushion = body if m.chance(0.7) else m.paint(m.material, m.choose(_SOFT))
     s = m.sculptor
     arm, seat_h, back_h = m.uniform(0.13, 0.2), 0.42, m.uniform(0.75, 0.9)
-    m.legs(w, d, 0.1, leg, 0.06, 0.04)
+    m.plinth(w, d, 0.1, leg)
     s.box((-w / 2, 0.1, -d / 2), (w / 2, 0.28, d / 2 - 0.02), body)
     s.cushion((-w / 2, 0.28, -d / 2), (w / 2, back_h, -d / 2 + 0.2), body, 0.06)
     for x in (-w / 2, w / 2 - arm):
@@ -161,7 +162,7 @@ def _coffee_table(m: Maker) -> None:
     top, leg = m.main(), m.paint(m.choose(("wood", "metal")), m.choose(_WOODS))
     s = m.sculptor
     if m.chance(0.3):
-        s.lathe([(d * 0.62, h - 0.035), (d * 0.62, h)], top, sides=14)
+        s.lathe([(d * 0.62, h - 0.035), (d * 0.62, h)], top, sides=10)
         s.cylinder((0, 0.03, 0), 0.05, h - 0.06, leg)
         s.cylinder((0, 0, 0), d * 0.35, 0.03, leg, 10)
         reach = d * 0.62 * 0.66
@@ -178,7 +179,7 @@ def _side_table(m: Maker) -> None:
     r, h = m.vary(0.2, 0.28), m.uniform(0.48, 0.6)
     top, leg = m.main(), m.paint("metal", m.choose(("black", "grey")))
     s = m.sculptor
-    s.lathe([(r, h - 0.03), (r, h)], top, sides=12)
+    s.lathe([(r, h - 0.03), (r, h)], top, sides=9)
     for i in range(3):
         a = 2 * np.pi * i / 3
         s.rod(
@@ -196,10 +197,10 @@ def _tv_stand(m: Maker) -> None:
     body, inside = m.main(), m.paint("plastic", "black")
     s = m.sculptor
     s.box((-w / 2, 0.06, -d / 2), (w / 2, h, d / 2), body)
-    m.legs(w, d, 0.06, body)
+    m.plinth(w, d, 0.06, body)
     for i in range(3):
         x0, x1 = -w / 2 + i * w / 3 + 0.02, -w / 2 + (i + 1) * w / 3 - 0.02
-        s.box((x0, 0.1, d / 2), (x1, h - 0.04, d / 2 + 0.01), inside if i == 1 else body)
+        s.relief((x0, 0.1, d / 2), (x1, h - 0.04, d / 2 + 0.01), inside if i == 1 else body)
     m.surface(-w / 2 + 0.04, -d / 2 + 0.03, w / 2 - 0.04, d / 2 - 0.03, h)
 
 
@@ -211,26 +212,21 @@ def _bookshelf(m: Maker) -> None:
     s.box((-w / 2, 0, -d / 2), (w / 2, h, -d / 2 + 0.015), body)
     for x in (-w / 2, w / 2 - t):
         s.box((x, 0, -d / 2), (x + t, h, d / 2), body)
+    s.relief((-w / 2 + t, h - t, -d / 2), (w / 2 - t, h, d / 2), body)
     shelves = int(h / 0.36)
-    for i in range(shelves + 1):
+    gap = (h - t) / shelves - t
+    z = d / 2 - 0.06
+    for i in range(shelves):
         y = i * (h - t) / shelves
-        s.box((-w / 2 + t, y, -d / 2), (w / 2 - t, y + t, d / 2), body, bottom=i > 0)
-        if i < shelves:
-            gap = (h - t) / shelves - t
-            fill = m.uniform(0.4, 0.95) * (w - 2 * t)
-            y += t
-            z = d / 2 - 0.06
-            side = -1 if m.chance(0.5) else 1
-            x0, x1 = (-w / 2 + t, -w / 2 + t + fill) if side < 0 else (w / 2 - t - fill, w / 2 - t)
-            swatch = books if i % 2 else more
-            s.panel((x0, y, z), (x1, y, z), (x1, y + gap * 0.85, z), (x0, y + gap * 0.85, z), swatch=swatch)
-            s.quad(
-                (x0, y + gap * 0.7, z),
-                (x1, y + gap * 0.7, z),
-                (x1, y + gap * 0.7, -d / 2),
-                (x0, y + gap * 0.7, -d / 2),
-                body,
-            )
+        s.relief((-w / 2 + t, y, -d / 2), (w / 2 - t, y + t, d / 2), body)
+        y += t
+        fill = m.uniform(0.4, 0.95) * (w - 2 * t)
+        x0 = -w / 2 + t if m.chance(0.5) else w / 2 - t - fill
+        x1 = x0 + fill
+        swatch = books if i % 2 else more
+        s.panel((x0, y, z), (x1, y, z), (x1, y + gap * 0.85, z), (x0, y + gap * 0.85, z), swatch)
+        top = y + gap * 0.7
+        s.quad((x0, top, z), (x1, top, z), (x1, top, -d / 2), (x0, top, -d / 2), body)
     m.surface(-w / 2 + 0.05, -d / 2 + 0.04, w / 2 - 0.05, d / 2 - 0.03, h, 0.4)
 
 
@@ -239,12 +235,12 @@ def _cabinet(m: Maker) -> None:
     body, door, handle = m.main(), m.paint(m.material, m.colour), m.paint("metal", "yellow")
     s = m.sculptor
     s.box((-w / 2, 0.05, -d / 2), (w / 2, h, d / 2), body)
-    m.legs(w, d, 0.05, body)
+    m.plinth(w, d, 0.05, body)
     for i in range(2):
         x0, x1 = -w / 2 + i * w / 2 + 0.02, -w / 2 + (i + 1) * w / 2 - 0.02
-        s.box((x0, 0.09, d / 2), (x1, h - 0.04, d / 2 + 0.016), door)
+        s.relief((x0, 0.09, d / 2), (x1, h - 0.04, d / 2 + 0.016), door)
         hx = x1 - 0.05 if i == 0 else x0 + 0.05
-        s.box((hx - 0.012, h * 0.5, d / 2 + 0.016), (hx + 0.012, h * 0.5 + 0.12, d / 2 + 0.04), handle)
+        s.relief((hx - 0.012, h * 0.5, d / 2 + 0.016), (hx + 0.012, h * 0.5 + 0.12, d / 2 + 0.04), handle)
     m.surface(-w / 2 + 0.04, -d / 2 + 0.03, w / 2 - 0.04, d / 2 - 0.03, h)
 
 
@@ -272,8 +268,8 @@ def _counter(m: Maker) -> None:
     count = max(2, round(w / 0.5))
     for i in range(count):
         x0, x1 = -w / 2 + i * w / count + 0.01, -w / 2 + (i + 1) * w / count - 0.01
-        s.box((x0, 0.12, d / 2 - 0.02), (x1, h - 0.06, d / 2 - 0.005), body)
-        s.box((x0 + 0.08, h - 0.14, d / 2 - 0.005), (x1 - 0.08, h - 0.12, d / 2 + 0.02), handle)
+        s.relief((x0, 0.12, d / 2 - 0.02), (x1, h - 0.06, d / 2 - 0.005), body)
+        s.relief((x0 + 0.08, h - 0.14, d / 2 - 0.005), (x1 - 0.08, h - 0.12, d / 2 + 0.02), handle)
     m.surface(-w / 2 + 0.04, -d / 2 + 0.06, w / 2 - 0.04, d / 2 - 0.06, h, 0.5)
 
 
@@ -309,11 +305,11 @@ def _stove(m: Maker) -> None:
         (-w / 2 + 0.02, h + 0.004, -d / 2 + 0.03),
         swatch=plate,
     )
-    s.box((-w / 2 + 0.05, 0.2, d / 2), (w / 2 - 0.05, 0.62, d / 2 + 0.012), dark)
-    s.box((-w / 2 + 0.05, 0.66, d / 2 + 0.01), (w / 2 - 0.05, 0.69, d / 2 + 0.05), knob)
+    s.relief((-w / 2 + 0.05, 0.2, d / 2), (w / 2 - 0.05, 0.62, d / 2 + 0.012), dark)
+    s.relief((-w / 2 + 0.05, 0.66, d / 2 + 0.01), (w / 2 - 0.05, 0.69, d / 2 + 0.05), knob)
     for i in range(4):
         x = -w / 2 + (i + 1) * w / 5
-        s.box((x - 0.025, 0.77, d / 2), (x + 0.025, 0.82, d / 2 + 0.03), knob)
+        s.relief((x - 0.025, 0.77, d / 2), (x + 0.025, 0.82, d / 2 + 0.03), knob)
     m.surface(-w / 2 + 0.06, -d / 2 + 0.08, w / 2 - 0.06, d / 2 - 0.08, h + 0.004, 0.6)
 
 
@@ -325,12 +321,12 @@ def _refrigerator(m: Maker) -> None:
     s.cushion((-w / 2, 0.0, -d / 2), (w / 2, h, d / 2), body, 0.02)
     for y0, y1 in ((0.06, split - 0.01), (split + 0.01, h - 0.03)):
         s.box((-w / 2 + 0.005, y0, d / 2), (w / 2 - 0.005, y1, d / 2 + 0.05), body)
-        s.box(
+        s.relief(
             (-w / 2 + 0.05, (y0 + y1) / 2 - 0.15, d / 2 + 0.05),
             (-w / 2 + 0.08, (y0 + y1) / 2 + 0.15, d / 2 + 0.09),
             handle,
         )
-    s.box((-w / 2 + 0.005, split - 0.01, d / 2), (w / 2 - 0.005, split + 0.01, d / 2 + 0.03), seam)
+    s.relief((-w / 2 + 0.005, split - 0.01, d / 2), (w / 2 - 0.005, split + 0.01, d / 2 + 0.03), seam)
 
 
 def _washing_machine(m: Maker) -> None:
@@ -340,7 +336,7 @@ def _washing_machine(m: Maker) -> None:
     s.cushion((-w / 2, 0, -d / 2), (w / 2, h, d / 2), body, 0.02)
     s.disc((0, 0.42, d / 2 + 0.004), 0.21, (0, 0, 1), rim, 14)
     s.disc((0, 0.42, d / 2 + 0.012), 0.16, (0, 0, 1), dark, 14)
-    s.box((-w / 2 + 0.04, h - 0.14, d / 2), (w / 2 - 0.04, h - 0.04, d / 2 + 0.012), rim)
+    s.relief((-w / 2 + 0.04, h - 0.14, d / 2), (w / 2 - 0.04, h - 0.04, d / 2 + 0.012), rim)
     m.surface(-w / 2 + 0.06, -d / 2 + 0.06, w / 2 - 0.06, d / 2 - 0.06, h)
 
 
@@ -348,12 +344,12 @@ def _toilet(m: Maker) -> None:
     k = m.vary(0.93, 1.07)
     body, seat = m.main("gloss"), m.paint("plastic", m.choose(("white", "white", "black", "brown")))
     s = m.sculptor
-    s.lathe([(0.13, 0.0), (0.11, 0.15), (0.19, 0.36), (0.2, 0.40)], body, (0, 0, 0.06), 10, stretch_z=1.25)
-    s.lathe([(0.21, 0.40), (0.21, 0.43), (0.19, 0.44)], seat, (0, 0, 0.07), 10, stretch_z=1.2)
+    s.lathe([(0.13, 0.0), (0.11, 0.15), (0.19, 0.36), (0.2, 0.40)], body, (0, 0, 0.06), 8, stretch_z=1.25)
+    s.lathe([(0.21, 0.40), (0.21, 0.43), (0.19, 0.44)], seat, (0, 0, 0.07), 8, stretch_z=1.2)
     s.box((-0.11, 0.0, -0.34), (0.11, 0.38, -0.05), body)
     s.cushion((-0.21, 0.38, -0.36), (0.21, 0.8, -0.17), body, 0.03)
     s.box((-0.03, 0.8, -0.29), (0.03, 0.815, -0.24), seat)
-    m.sculptor._meshes = [mesh.stretched((k, k, k)) for mesh in m.sculptor._meshes]
+    s.scale(k)
     m.surface(-0.16 * k, -0.34 * k, 0.16 * k, -0.19 * k, 0.8 * k, 0.4)
 
 
@@ -434,7 +430,7 @@ def _shoe_rack(m: Maker) -> None:
     for y in (0.125, h / 2 + 0.045):
         for i in range(int(w / 0.24)):
             x = -w / 2 + 0.14 + i * 0.24
-            s.cushion((x - 0.08, y, -0.12), (x + 0.08, y + 0.09, 0.12), shoe if (i + int(y * 10)) % 2 else other, 0.05)
+            s.box((x - 0.08, y, -0.12), (x + 0.08, y + 0.09, 0.12), shoe if (i + int(y * 10)) % 2 else other)
     m.surface(-w / 2 + 0.04, -d / 2 + 0.03, w / 2 - 0.04, d / 2 - 0.03, h)
 
 
@@ -473,18 +469,18 @@ def _plant(m: Maker) -> None:
     s.disc((0, pot_h - 0.02, 0), pot_r * 0.95, (0, 1, 0), soil, 8)
     kind = m.choose(("bush", "palm", "tree"))
     if kind == "bush":
-        for i in range(5):
-            a, r = 2 * np.pi * i / 5 + m.uniform(0, 1), m.uniform(0.03, 0.14)
+        for i in range(4):
+            a, r = 2 * np.pi * i / 4 + m.uniform(0, 1), m.uniform(0.05, 0.13)
             y = pot_h + (h - pot_h) * m.uniform(0.35, 0.8)
-            s.ball((r * np.sin(a), y, r * np.cos(a)), (0.16, (h - pot_h) * 0.3, 0.16), leaf, 6, 4)
+            s.ball((r * np.sin(a), y, r * np.cos(a)), (0.16, (h - pot_h) * 0.3, 0.16), leaf, 6, 3)
     elif kind == "palm":
-        for i in range(9):
-            a = 2 * np.pi * i / 9 + m.uniform(-0.2, 0.2)
+        for i in range(7):
+            a = 2 * np.pi * i / 7 + m.uniform(-0.2, 0.2)
             _leaf(m, a, pot_h, h * m.uniform(0.8, 1.0), m.uniform(0.2, 0.34), leaf)
     else:
         s.cylinder((0, pot_h - 0.02, 0), 0.025, (h - pot_h) * 0.6, soil, 5, 0.018)
         for _ in range(3):
-            s.ball((m.uniform(-0.1, 0.1), h - m.uniform(0.15, 0.3), m.uniform(-0.1, 0.1)), (0.2, 0.17, 0.2), leaf, 7, 4)
+            s.ball((m.uniform(-0.1, 0.1), h - m.uniform(0.15, 0.3), m.uniform(-0.1, 0.1)), (0.2, 0.17, 0.2), leaf, 6, 3)
 
 
 def _leaf(m: Maker, angle: float, bottom: float, top: float, reach: float, swatch: int) -> None:
@@ -567,12 +563,8 @@ def _clock(m: Maker) -> None:
     r = m.vary(0.14, 0.22)
     rim, face = m.main("plain"), m.paint("plastic", m.choose(("white", "black")), "dial")
     s = m.sculptor
-    part = type(s)(s.metres_per_swatch)
-    part.lathe([(r, 0.0), (r, 0.03), (r * 0.92, 0.04)], rim, sides=14)
-    from sim.houses.shapes import _aligned
-
-    s.add(_aligned(part.finish(), np.array([0.0, 0.0, 1.0])))
-    s.disc((0, 0, 0.043), r * 0.88, (0, 0, 1), face, 14)
+    s.drum((0, 0, 0), r, 0.035, rim)
+    s.disc((0, 0, 0.037), r * 0.88, (0, 0, 1), face, 10)
 
 
 def _wall_shelf(m: Maker) -> None:

@@ -13,18 +13,22 @@ import numpy as np
 from sim.houses.shapes import Mesh
 
 _FLOAT, _USHORT, _UINT, _UBYTE = 5126, 5123, 5125, 5121
+_LINEAR_MIPMAP_NEAREST, _LINEAR_MIPMAP_LINEAR = 9985, 9987
 _ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
 
 
 @dataclass(frozen=True)
 class Material:
-    """A PBR material: an encoded base-colour image (PNG or JPEG bytes), metallic and roughness factors in 0..1."""
+    """A PBR material: an encoded base-colour image (PNG or JPEG bytes), metallic and roughness factors in 0..1.
+
+    `smooth` blends between the image's mip levels: nicer on large faces, dearer on a software renderer.
+    """
 
     name: str
     image: bytes
     metallic: float = 0.0
     roughness: float = 0.8
-    repeat: bool = False
+    smooth: bool = False
 
 
 def encode(parts: Sequence[tuple[Mesh, Material]], name: str) -> bytes:
@@ -35,8 +39,8 @@ def encode(parts: Sequence[tuple[Mesh, Material]], name: str) -> bytes:
     textures: list[dict[str, Any]] = []
     images: list[dict[str, Any]] = []
     samplers = [
-        {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071},  # clamp
-        {"magFilter": 9729, "minFilter": 9987, "wrapS": 10497, "wrapT": 10497},  # repeat
+        {"magFilter": 9729, "minFilter": filtering, "wrapS": 33071, "wrapT": 33071}
+        for filtering in (_LINEAR_MIPMAP_NEAREST, _LINEAR_MIPMAP_LINEAR)
     ]
     for index, (mesh, material) in enumerate(parts):
         primitives.append(
@@ -62,7 +66,7 @@ def encode(parts: Sequence[tuple[Mesh, Material]], name: str) -> bytes:
                 },
             }
         )
-        textures.append({"source": index, "sampler": int(material.repeat)})
+        textures.append({"source": index, "sampler": int(material.smooth)})
         mime = "image/png" if material.image[:4] == b"\x89PNG" else "image/jpeg"
         images.append({"bufferView": writer.view(material.image), "mimeType": mime, "name": material.name})
     document = {

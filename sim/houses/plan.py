@@ -21,11 +21,11 @@ _AREAS = {
     "living room": 24.0,
     "kitchen": 13.0,
     "bedroom": 14.0,
-    "bathroom": 7.0,
+    "bathroom": 7.5,
     "dining room": 13.0,
     "study": 10.0,
     "playroom": 12.0,
-    "laundry": 6.5,
+    "laundry": 7.0,
 }
 #: Rooms in the order that houses get them as they grow, with choices.
 _WANTED: tuple[tuple[str, ...], ...] = (
@@ -39,8 +39,9 @@ _WANTED: tuple[tuple[str, ...], ...] = (
     ("bedroom", "bathroom"),
     ("laundry", "dining room", "playroom"),
 )
-_MIN_SIDE_M = {"living room": 3.4, "bedroom": 2.9, "kitchen": 2.5, "dining room": 2.9, "bathroom": 2.1, "laundry": 2.0}
+_MIN_SIDE_M = {"living room": 3.2, "bedroom": 2.7, "kitchen": 2.3, "dining room": 2.6, "bathroom": 1.8, "laundry": 1.8}
 _HALLWAY_FROM_ROOMS = 5
+_MAX_ASPECT = 2.0
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def draw_plan(rng: np.random.Generator, num_rooms: int) -> Plan | None:
     """A plan with `num_rooms` rooms, or None where this draw gave none that fits."""
     kinds = _choose_kinds(rng, num_rooms)
     rooms = _with_hallway(rng, kinds) if "hallway" in kinds else _split(rng, kinds)
-    if rooms is None:
+    if rooms is None or _aspect(rooms) > _MAX_ASPECT:
         return None
     rooms = _turned(rng, rooms)
     openings = _connect(rng, rooms)
@@ -196,8 +197,13 @@ def outer_sides(rect: Rect, bounds: Rect) -> list[str]:
 # -- rooms ---------------------------------------------------------------------------------------------------------------
 
 
+def _aspect(rooms: Sequence[tuple[str, Rect]]) -> float:
+    width, depth = max(rect.x1 for _, rect in rooms), max(rect.z1 for _, rect in rooms)
+    return max(width / depth, depth / width)
+
+
 def _choose_kinds(rng: np.random.Generator, count: int) -> list[str]:
-    hallway = count >= _HALLWAY_FROM_ROOMS and bool(rng.uniform() < 0.85)
+    hallway = count >= _HALLWAY_FROM_ROOMS and bool(rng.uniform() < (0.5 if count < 7 else 0.85))
     wanted = _WANTED[: count - hallway]
     if count == 3:
         wanted = (("living room",), ("bedroom",), ("kitchen", "bathroom"))
@@ -210,33 +216,30 @@ def _area(rng: np.random.Generator, kind: str) -> float:
 
 
 def _with_hallway(rng: np.random.Generator, kinds: Sequence[str]) -> list[tuple[str, Rect]] | None:
-    """Two rows of rooms along a corridor; half of the time the living room takes the corridor's end, over the full depth."""
+    """Rooms on both sides of a corridor; half of the time the living room takes the corridor's end, over the full depth.
+
+    A side is one row of rooms or, deeper, cut up freely, so that some rooms are reached through others.
+    """
     rest = [kind for kind in kinds if kind != "hallway"]
     rng.shuffle(rest)
     end = rng.uniform() < 0.5
     if end:
         rest.remove("living room")
-    areas = {i: _area(rng, kind) for i, kind in enumerate(rest)}
-    order = sorted(areas, key=lambda i: -areas[i])
-    rows: tuple[list[int], list[int]] = ([], [])
-    for i in order:  # the emptier row gets the next largest room
-        min(rows, key=lambda row: sum(areas[j] for j in row)).append(i)
-    if not rows[0] or not rows[1]:
+    areas = [_area(rng, kind) for kind in rest]
+    sides: tuple[list[int], list[int]] = ([], [])
+    for i in sorted(range(len(rest)), key=lambda i: -areas[i]):  # the emptier side gets the next largest room
+        min(sides, key=lambda side: sum(areas[j] for j in side)).append(i)
+    if not sides[0] or not sides[1]:
         return None
-    corridor = float(rng.uniform(1.3, 1.7))
-    depths = [float(rng.uniform(3.0, 4.0)) for _ in rows]
-    width = float(np.mean([sum(areas[i] for i in row) / depth for row, depth in zip(rows, depths, strict=True)]))
+    corridor = float(rng.uniform(1.3, 1.8))
+    deep = [len(side) > 2 and rng.uniform() < 0.6 for side in sides]
+    depths = [float(rng.uniform(4.4, 6.4) if is_deep else rng.uniform(3.0, 4.2)) for is_deep in deep]
+    width = float(np.mean([sum(areas[i] for i in side) / depth for side, depth in zip(sides, depths, strict=True)]))
     rooms: list[tuple[str, Rect]] = []
-    for row, depth, z0 in zip(rows, depths, (0.0, depths[0] + corridor), strict=True):
-        rng.shuffle(row)
-        total = sum(areas[i] for i in row)
-        x = 0.0
-        for i in row:
-            w = width * areas[i] / total
-            rooms.append((rest[i], Rect(x, z0, x + w, z0 + depth)))
-            x += w
-    # The last room of each row ends exactly where the corridor does.
-    rooms = [(k, Rect(r.x0, r.z0, width if abs(r.x1 - width) < 1e-6 else r.x1, r.z1)) for k, r in rooms]
+    for side, depth, z0, is_deep in zip(sides, depths, (0.0, depths[0] + corridor), deep, strict=True):
+        rng.shuffle(side)
+        strip = Rect(0.0, z0, width, z0 + depth)
+        rooms += _cut([rest[i] for i in side], [areas[i] for i in side], strip, in_row=not is_deep)
     rooms.append(("hallway", Rect(0.0, depths[0], width, depths[0] + corridor)))
     if end:
         total_depth = sum(depths) + corridor
@@ -246,40 +249,40 @@ def _with_hallway(rng: np.random.Generator, kinds: Sequence[str]) -> list[tuple[
 
 
 def _split(rng: np.random.Generator, kinds: Sequence[str]) -> list[tuple[str, Rect]] | None:
-    """Cuts a rectangle in two again and again until every part is one room."""
+    """A rectangle cut up into rooms, without a hallway."""
     order = list(kinds)
     rng.shuffle(order)
     areas = [_area(rng, kind) for kind in order]
     aspect = float(rng.uniform(1.0, 1.7))
     width = float(np.sqrt(sum(areas) * aspect))
-    rooms: list[tuple[str, Rect]] = []
-
-    def cut(first: int, last: int, rect: Rect) -> None:
-        if last - first == 1:
-            rooms.append((order[first], rect))
-            return
-        total = sum(areas[first:last])
-        shares = np.cumsum(areas[first:last]) / total
-        middle = first + 1 + int(np.argmin(np.abs(shares[:-1] - 0.5)))
-        share = float(shares[middle - first - 1])
-        if rect.width >= rect.depth:
-            x = rect.x0 + rect.width * share
-            cut(first, middle, Rect(rect.x0, rect.z0, x, rect.z1))
-            cut(middle, last, Rect(x, rect.z0, rect.x1, rect.z1))
-        else:
-            z = rect.z0 + rect.depth * share
-            cut(first, middle, Rect(rect.x0, rect.z0, rect.x1, z))
-            cut(middle, last, Rect(rect.x0, z, rect.x1, rect.z1))
-
-    cut(0, len(order), Rect(0.0, 0.0, width, width / aspect))
+    rooms = _cut(order, areas, Rect(0.0, 0.0, width, width / aspect), in_row=False)
     return rooms if all(_fits(kind, rect) for kind, rect in rooms) else None
+
+
+def _cut(kinds: Sequence[str], areas: Sequence[float], rect: Rect, in_row: bool) -> list[tuple[str, Rect]]:
+    """Rooms that fill `rect` in proportion to their areas: cut in two, across its longer side (always x if `in_row`), until done."""
+    if len(kinds) == 1:
+        return [(kinds[0], rect)]
+    shares = np.cumsum(areas) / sum(areas)
+    middle = 1 + int(np.argmin(np.abs(shares[:-1] - 0.5)))
+    share = float(shares[middle - 1])
+    if in_row or rect.width >= rect.depth:
+        x = rect.x0 + rect.width * share
+        halves = Rect(rect.x0, rect.z0, x, rect.z1), Rect(x, rect.z0, rect.x1, rect.z1)
+    else:
+        z = rect.z0 + rect.depth * share
+        halves = Rect(rect.x0, rect.z0, rect.x1, z), Rect(rect.x0, z, rect.x1, rect.z1)
+    return [
+        *_cut(kinds[:middle], areas[:middle], halves[0], in_row),
+        *_cut(kinds[middle:], areas[middle:], halves[1], in_row),
+    ]
 
 
 def _fits(kind: str, rect: Rect) -> bool:
     if kind == "hallway":
         return rect.width > 2.5 and rect.depth > 1.2
     short, long = sorted((rect.width, rect.depth))
-    return short >= _MIN_SIDE_M.get(kind, 2.5) and long <= 2.6 * short
+    return short >= _MIN_SIDE_M.get(kind, 2.3) and long <= 2.6 * short
 
 
 def _turned(rng: np.random.Generator, rooms: list[tuple[str, Rect]]) -> list[tuple[str, Rect]]:

@@ -77,16 +77,23 @@ class Sculptor:
 
     # -- solids --------------------------------------------------------------------------------------------------
 
-    def box(self, low: Point, high: Point, swatch: int = 0, bottom: bool = False) -> None:
-        """An axis-aligned box between two corners; its underside is left out unless `bottom`."""
+    def box(self, low: Point, high: Point, swatch: int = 0, bottom: bool = False, top: bool = True) -> None:
+        """An axis-aligned box between two corners; its underside is left out unless `bottom`, its top unless `top`."""
         (x0, y0, z0), (x1, y1, z1) = low, high
         self.quad((x0, y0, z1), (x1, y0, z1), (x1, y1, z1), (x0, y1, z1), swatch)  # front, +Z
         self.quad((x1, y0, z0), (x0, y0, z0), (x0, y1, z0), (x1, y1, z0), swatch)  # back
         self.quad((x1, y0, z1), (x1, y0, z0), (x1, y1, z0), (x1, y1, z1), swatch)  # right, +X
         self.quad((x0, y0, z0), (x0, y0, z1), (x0, y1, z1), (x0, y1, z0), swatch)  # left
-        self.quad((x0, y1, z1), (x1, y1, z1), (x1, y1, z0), (x0, y1, z0), swatch)  # top
+        if top:
+            self.quad((x0, y1, z1), (x1, y1, z1), (x1, y1, z0), (x0, y1, z0), swatch)
         if bottom:
             self.quad((x0, y0, z0), (x1, y0, z0), (x1, y0, z1), (x0, y0, z1), swatch)
+
+    def relief(self, low: Point, high: Point, swatch: int = 0) -> None:
+        """Something flat on the front of something else (a drawer, a handle): only its front and top are made."""
+        (x0, y0, z0), (x1, y1, z1) = low, high
+        self.quad((x0, y0, z1), (x1, y0, z1), (x1, y1, z1), (x0, y1, z1), swatch)
+        self.quad((x0, y1, z1), (x1, y1, z1), (x1, y1, z0), (x0, y1, z0), swatch)
 
     def cushion(self, low: Point, high: Point, swatch: int = 0, round_m: float = 0.04) -> None:
         """A box with its upper edges chamfered: upholstery, pillows, appliances."""
@@ -101,7 +108,7 @@ class Sculptor:
             for i in range(4):
                 j = (i + 1) % 4
                 self.quad(lower[i], lower[j], upper[j], upper[i], swatch)
-        self.quad(*rings[-1], swatch=swatch)
+        self.quad(rings[2][0], rings[2][1], rings[2][2], rings[2][3], swatch)
 
     def lathe(
         self,
@@ -111,10 +118,11 @@ class Sculptor:
         sides: int = 8,
         stretch_z: float = 1.0,
         turn: float = 0.0,
+        ends: bool = True,
     ) -> None:
         """Turns (radius, height) points, listed from below, about the vertical through `centre`: cups, lamps, vases, legs.
 
-        Ends are closed where their radius is not zero. `stretch_z` makes the section an ellipse, `turn` (rad) rotates it.
+        The top is closed where its radius is not zero (unless not `ends`); the bottom is left open. `stretch_z` makes the section an ellipse, `turn` (rad) rotates it.
         """
         angles = turn + 2.0 * np.pi * np.arange(sides) / sides
         circle = np.stack([np.sin(angles), np.zeros(sides), np.cos(angles) * stretch_z], axis=1)
@@ -131,14 +139,11 @@ class Sculptor:
             )
             u = np.abs(2.0 * around / sides - 1.0)
             uvs = np.concatenate([np.stack([u, np.zeros(sides)], 1), np.stack([u, np.ones(sides)], 1)])
-            quads = np.concatenate(
-                [np.stack([around, after, after + sides], 1), np.stack([around, after + sides, around + sides], 1)]
-            )
+            halves = [np.stack([around, after, after + sides], 1), np.stack([around, after + sides, around + sides], 1)]
+            quads = np.concatenate([half for half, r in zip(halves, (r0, r1), strict=True) if r > 0.0])
             self._add(np.concatenate([lower, upper]), np.concatenate([normals, normals]), uvs, quads, swatch)
-        if profile[-1][0] > 0.0:
-            self._cap(rings[-1], up=True, swatch=swatch)
-        if profile[0][0] > 0.0:
-            self._cap(rings[0], up=False, swatch=swatch)
+        if ends and profile[-1][0] > 0.0:
+            self._cap(rings[-1], swatch=swatch)
 
     def cylinder(
         self, centre: Point, radius: float, height: float, swatch: int = 0, sides: int = 8, top: float | None = None
@@ -146,7 +151,7 @@ class Sculptor:
         """Upright, standing on `centre`; `top` is the upper radius if another."""
         self.lathe([(radius, 0.0), (radius if top is None else top, height)], swatch, centre, sides)
 
-    def ball(self, centre: Point, radii: Point, swatch: int = 0, sides: int = 8, rings: int = 5) -> None:
+    def ball(self, centre: Point, radii: Point, swatch: int = 0, sides: int = 7, rings: int = 4) -> None:
         """An ellipsoid."""
         angles = np.pi * np.arange(rings + 1) / rings
         profile = [(float(np.sin(a)), float(-np.cos(a))) for a in angles]
@@ -155,20 +160,30 @@ class Sculptor:
         part.lathe(profile, swatch, sides=sides)
         self._meshes.append(part.finish().stretched(radii).moved(centre))
 
-    def rod(self, start: Point, end: Point, radius: float, swatch: int = 0, sides: int = 5) -> None:
+    def rod(self, start: Point, end: Point, radius: float, swatch: int = 0, sides: int = 4) -> None:
         """A round bar between two points."""
         a, b = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
         axis = b - a
         length = float(np.linalg.norm(axis))
         part = Sculptor(self.metres_per_swatch)
-        part.cylinder((0.0, 0.0, 0.0), radius, length, swatch, sides)
+        part.lathe([(radius, 0.0), (radius, length)], swatch, sides=sides, ends=False)
         self._meshes.append(_aligned(part.finish(), axis / length).moved(a))
+
+    def drum(self, centre: Point, radius: float, depth: float, swatch: int = 0, sides: int = 10) -> None:
+        """A short cylinder whose flat face looks towards +Z, standing out from `centre` by `depth`: clocks, guitars."""
+        part = Sculptor(self.metres_per_swatch)
+        part.lathe([(radius, 0.0), (radius, depth)], swatch, sides=sides)
+        self._meshes.append(_aligned(part.finish(), np.array([0.0, 0.0, 1.0])).moved(centre))
+
+    def scale(self, factor: float) -> None:
+        """Makes everything so far larger or smaller."""
+        self._meshes = [mesh.stretched((factor, factor, factor)) for mesh in self._meshes]
 
     def disc(self, centre: Point, radius: float, normal: Point, swatch: int = 0, sides: int = 12) -> None:
         """A flat round face."""
         part = Sculptor(self.metres_per_swatch)
         angles = 2.0 * np.pi * np.arange(sides) / sides
-        part._cap(np.stack([np.sin(angles), np.zeros(sides), np.cos(angles)], 1) * radius, up=True, swatch=swatch)
+        part._cap(np.stack([np.sin(angles), np.zeros(sides), np.cos(angles)], 1) * radius, swatch)
         self._meshes.append(_aligned(part.finish(), np.asarray(normal, dtype=float)).moved(centre))
 
     def quad(self, a: Point, b: Point, c: Point, d: Point, swatch: int = 0) -> None:
@@ -193,18 +208,16 @@ class Sculptor:
         uvs = np.array([[0, v], [u, v], [u, 0], [0, 0]], dtype=float)
         self._add(points, np.repeat(normal, 4, axis=0), uvs, np.array([[0, 1, 2], [0, 2, 3]]), swatch)
 
-    def _cap(self, ring: np.ndarray, up: bool, swatch: int) -> None:
+    def _cap(self, ring: np.ndarray, swatch: int) -> None:
+        """A flat polygon that looks up."""
         count = len(ring)
+        fan = np.arange(1, count - 1)
+        triangles = np.stack([np.zeros_like(fan), fan, fan + 1], axis=1)
+        normals = np.tile([0.0, 1.0, 0.0], (count, 1))
         middle = ring.mean(axis=0)
-        points = np.concatenate([ring, middle[None]])
-        around = np.arange(count)
-        after = (around + 1) % count
-        edges = (around, after) if up else (after, around)
-        triangles = np.stack([edges[0], edges[1], np.full(count, count)], axis=1)
-        normals = np.tile([0.0, 1.0 if up else -1.0, 0.0], (count + 1, 1))
         span = np.abs(ring - middle).max() or 1.0
-        uvs = 0.5 + 0.5 * (points[:, [0, 2]] - middle[[0, 2]]) / span
-        self._add(points, normals, uvs, triangles, swatch)
+        uvs = 0.5 + 0.5 * (ring[:, [0, 2]] - middle[[0, 2]]) / span
+        self._add(ring, normals, uvs, triangles, swatch)
 
     def _add(
         self, points: np.ndarray, normals: np.ndarray, uvs: np.ndarray, triangles: np.ndarray, swatch: int

@@ -1,6 +1,8 @@
-"""The house's shell as one mesh file: floors with baked shadows, walls, ceilings, trim, windows, the front door.
+"""The house's shell as one mesh file: floors with baked shadows, walls, ceilings, door frames, windows, the front door.
 
-Four materials, so four draw calls. Ceilings face down only: seen from above they are culled, and no roof exists that could be walked on.
+Two materials, so two draw calls, and few triangles: a software renderer pays for both. Light, skirting boards, wallpaper and
+window frames are therefore painted, not modelled. Ceilings face down only: seen from above they are culled, and no roof exists
+that could be walked on.
 """
 
 from __future__ import annotations
@@ -13,31 +15,34 @@ from scipy import ndimage
 from sim.houses import glb, textures
 from sim.houses.furnish import Placement
 from sim.houses.plan import WALL_M, Opening, Plan, Rect, Room
-from sim.houses.shapes import Mesh, Sculptor, merge
+from sim.houses.shapes import Mesh, merge
 
 HEIGHT_M = 2.5
 _FLOOR_PIXELS = 1024
 _MAX_PIXELS_PER_M = 96.0
 _FOUNDATION_M = 0.035
-_PLASTER_M = 1.6
-"""The plaster picture repeats after so many metres, the wall tiles' after `_TILES_M`."""
-_TILES_M = 0.8
+_SIDES = ("north", "south", "west", "east")
+_NORMALS = {"north": (0, 0, 1), "south": (0, 0, -1), "west": (1, 0, 0), "east": (-1, 0, 0)}
+
+_CELL_PIXELS = 128
+_CELLS = 4
+"""The shell's atlas has so many cells a side: one a room (at most nine), then these."""
+_CEILING, _TRIM, _SKY, _DOOR, _DARK = 9, 10, 11, 12, 13
+_INSET_PIXELS = 2.0
 
 _WALL_TINTS = (
     (0.93, 0.91, 0.86),
     (0.90, 0.90, 0.91),
-    (0.84, 0.89, 0.90),
-    (0.88, 0.91, 0.84),
-    (0.95, 0.89, 0.80),
-    (0.92, 0.84, 0.82),
-    (0.78, 0.84, 0.90),
-    (0.86, 0.82, 0.90),
-    (0.76, 0.82, 0.76),
-    (0.90, 0.80, 0.66),
+    (0.82, 0.88, 0.89),
+    (0.87, 0.91, 0.82),
+    (0.95, 0.88, 0.77),
+    (0.91, 0.81, 0.78),
+    (0.74, 0.81, 0.89),
+    (0.85, 0.80, 0.90),
+    (0.72, 0.80, 0.72),
+    (0.89, 0.77, 0.62),
 )
-_TRIM = (0.97, 0.97, 0.96)
-_CEILING = (0.96, 0.96, 0.95)
-_CAP = (0.25, 0.25, 0.27)
+_WHITE = np.array([0.95, 0.95, 0.94])
 _TILED = ("bathroom", "laundry")
 _FLOORS = {
     "bathroom": ("tiles",),
@@ -53,169 +58,117 @@ _CARPETS = ((0.55, 0.55, 0.58), (0.70, 0.62, 0.52), (0.42, 0.50, 0.60), (0.60, 0
 
 def build_stage(plan: Plan, placements: Sequence[Placement], rng: np.random.Generator, name: str) -> bytes:
     """The GLB of a house's shell; `placements` throw the shadows on its floors."""
-    plaster, tiles, fittings = _Walls(_PLASTER_M), _Walls(_TILES_M), Sculptor()
-    for index, room in enumerate(plan.rooms):
-        tint = np.array(_WALL_TINTS[int(rng.integers(len(_WALL_TINTS)))])
-        _room_walls(plan, index, tiles if room.kind in _TILED else plaster, tint)
-        plaster.ceiling(room)
-        plaster.cap(room)
-        _skirting(plan, index, plaster)
+    shell = _Shell()
+    for index in range(len(plan.rooms)):
+        _room(plan, index, shell)
     for opening in plan.openings:
-        plaster.reveal(opening)
-        for side in (-1.0, 1.0):
-            plaster.frame(opening, side)
-    _windows(plan, plaster, fittings)
-    _front_door(plan, plaster, fittings)
-    _foundation(plan, plaster)
-    floor = merge(
-        [_floor_mesh(plan, room.inner) for room in plan.rooms]
-        + [_floor_mesh(plan, o.rect(WALL_M / 2)) for o in plan.openings]
-    )
-    picture = textures.encode_jpeg(_floor_picture(plan, placements, rng))
-    wall = textures.encode_png(_grey(textures.swatch("plain", (0.97, 0.97, 0.97), (1.0, 1.0, 1.0), rng, 64)))
-    accent = (0.70, 0.72, 0.74)
-    tile = textures.encode_png(textures.swatch("tiles", (0.97, 0.97, 0.98), accent, rng, 128))
-    wood = _WOODS[int(rng.integers(len(_WOODS)))]
-    cells = [
-        _sky(rng),
-        textures.swatch("wood", wood, tuple(0.7 * c for c in wood), rng),
-        textures.swatch("plain", (0.6, 0.6, 0.62), (1, 1, 1), rng),
-    ]
+        _doorway(opening, shell)
+    for window in plan.windows:
+        inner = plan.rooms[window.room].inner
+        shell.wall(inner, window.side, (window.start, window.end, window.sill, window.top), _SKY, out=0.012)
+    _front_door(plan, shell)
+    # Recast rounds heights up to its cells, counted from the lowest point of the scene: a face a little below the floor, seen by
+    # nobody, makes the navmesh lie at the floor's own height rather than one cell above it.
+    shell.flat(plan.bounds, -_FOUNDATION_M, up=False, cell=_DARK)
+    thresholds = [_floor_mesh(plan, opening.rect(WALL_M / 2)) for opening in plan.openings]
+    floor = merge([_floor_mesh(plan, room.inner) for room in plan.rooms] + thresholds)
+    floor_picture = textures.encode_jpeg(_floor_picture(plan, placements, rng))
+    shell_picture = textures.encode_png(_shell_picture(plan, rng))
     parts = [
-        (floor, glb.Material("floor", picture, roughness=0.6)),
-        (plaster.finish(), glb.Material("plaster", wall, roughness=0.95, repeat=True)),
-        (fittings.finish(), glb.Material("fittings", textures.encode_png(textures.atlas(cells)), roughness=0.4)),
+        (floor, glb.Material("floor", floor_picture, roughness=0.6, smooth=True)),
+        (shell.finish(), glb.Material("shell", shell_picture, roughness=0.9)),
     ]
-    if not tiles.empty:
-        parts.append((tiles.finish(), glb.Material("tiles", tile, roughness=0.3, repeat=True)))
     return glb.encode(parts, name)
 
 
-class _Walls:
-    """Vertical and horizontal faces with their own light: darker in corners, at the floor and under the ceiling."""
+class _Shell:
+    """Flat faces, painted with cells of the atlas that `_shell_picture` draws."""
 
-    def __init__(self, repeat_m: float) -> None:
-        self._repeat_m = repeat_m
+    def __init__(self) -> None:
         self._meshes: list[Mesh] = []
-
-    @property
-    def empty(self) -> bool:
-        return not self._meshes
 
     def finish(self) -> Mesh:
         return merge(self._meshes)
 
-    def wall(self, room: Rect, side: str, start: float, end: float, low: float, high: float, tint: np.ndarray) -> None:
-        """The part of a room's wall between `start` and `end` along it and heights `low` and `high`."""
-        first, last = (room.x0, room.x1) if side in ("north", "south") else (room.z0, room.z1)
-        cuts = [first + 0.15, first + 0.6, last - 0.6, last - 0.15]
-        along = np.array(sorted({start, end, *(c for c in cuts if start < c < end)}))
-        up = np.array(sorted({low, high, *(y for y in (0.25, 1.0, 2.1, 2.35) if low < y < high)}))
-        if side in ("south", "west"):  # seen from inside, `along` runs to the left there
-            along = along[::-1]
-        grid_a, grid_y = np.meshgrid(along, up)
-        a, y = grid_a.ravel(), grid_y.ravel()
-        to_corner = np.minimum(a - first, last - a)
-        light = 1.0 - 0.17 * np.exp(-to_corner / 0.3) - 0.14 * np.exp(-y / 0.25) - 0.08 * np.exp(-(HEIGHT_M - y) / 0.3)
-        light *= {"north": 1.0, "south": 0.92, "west": 0.97, "east": 0.94}[side]
-        across = np.full_like(a, {"north": room.z0, "south": room.z1, "west": room.x0, "east": room.x1}[side])
-        points = np.stack([a, y, across] if side in ("north", "south") else [across, y, a], axis=1)
-        normal = {"north": (0, 0, 1), "south": (0, 0, -1), "west": (1, 0, 0), "east": (-1, 0, 0)}[side]
-        self._grid(points, (len(up), len(along)), normal, np.stack([a, HEIGHT_M - y], 1), light[:, None] * tint)
-
-    def ceiling(self, room: Room) -> None:
-        inner = room.inner
-        xs = np.array([inner.x0, inner.x0 + 0.3, inner.x1 - 0.3, inner.x1])
-        zs = np.array([inner.z0, inner.z0 + 0.3, inner.z1 - 0.3, inner.z1])
-        grid_x, grid_z = np.meshgrid(xs, zs)
-        x, z = grid_x.ravel(), grid_z.ravel()
-        gap = np.minimum(np.minimum(x - inner.x0, inner.x1 - x), np.minimum(z - inner.z0, inner.z1 - z))
-        light = 0.9 - 0.14 * np.exp(-gap / 0.15)
-        points = np.stack([x, np.full_like(x, HEIGHT_M), z], axis=1)
-        self._grid(points, (4, 4), (0, -1, 0), np.stack([x, z], 1), light[:, None] * np.array(_CEILING))
-
-    def cap(self, room: Room) -> None:
-        """The walls' upper ends, which only a view from above shows."""
-        r, i = room.rect, room.inner
-        for rect in (
-            Rect(r.x0, r.z0, r.x1, i.z0),
-            Rect(r.x0, i.z1, r.x1, r.z1),
-            Rect(r.x0, i.z0, i.x0, i.z1),
-            Rect(i.x1, i.z0, r.x1, i.z1),
-        ):
-            self.flat(rect, HEIGHT_M, up=True, colour=_CAP)
-
-    def flat(self, rect: Rect, y: float, up: bool, colour: Sequence[float]) -> None:
-        """A horizontal face."""
-        points = np.array([[rect.x0, y, rect.z1], [rect.x1, y, rect.z1], [rect.x0, y, rect.z0], [rect.x1, y, rect.z0]])
-        if not up:
-            points = points[[2, 3, 0, 1]]
-        self._grid(points, (2, 2), (0, 1 if up else -1, 0), points[:, [0, 2]], np.tile(colour, (4, 1)))
-
-    def board(self, low: Sequence[float], high: Sequence[float], colour: Sequence[float] = _TRIM) -> None:
-        """A piece of trim: a box without its underside."""
-        sculptor = Sculptor()
-        sculptor.box(low, high)
-        mesh = sculptor.finish()
-        uvs = np.zeros((len(mesh.positions), 2))
-        self._meshes.append(Mesh(mesh.positions, mesh.normals, uvs, mesh.colours * np.asarray(colour), mesh.triangles))
-
-    def reveal(self, opening: Opening) -> None:
-        """The three inner faces of a gap in a wall."""
-        rect = opening.rect(WALL_M / 2.0)
-        self.flat(rect, opening.height, up=False, colour=0.8 * np.array(_TRIM))
-        corners = {
-            "x": (
-                ((rect.x0, rect.z1), (rect.x0, rect.z0), (1, 0, 0)),
-                ((rect.x1, rect.z0), (rect.x1, rect.z1), (-1, 0, 0)),
-            ),
-            "z": (
-                ((rect.x0, rect.z0), (rect.x1, rect.z0), (0, 0, 1)),
-                ((rect.x1, rect.z1), (rect.x0, rect.z1), (0, 0, -1)),
-            ),
-        }[opening.along]
-        for (xa, za), (xb, zb), normal in corners:
-            points = np.array([[xa, 0, za], [xb, 0, zb], [xa, opening.height, za], [xb, opening.height, zb]])
-            self._grid(points, (2, 2), normal, np.zeros((4, 2)), np.tile(0.86 * np.array(_TRIM), (4, 1)))
-
-    def frame(self, opening: Opening, side: float) -> None:
-        """Trim round a gap on one side of its wall (-1: the side of smaller coordinates)."""
-        face = opening.at + side * WALL_M / 2.0
-        near, far = sorted((face, face + side * 0.015))
-        top = opening.height
-        for start, end, low, high in (
-            (opening.start - 0.06, opening.start, 0.0, top),
-            (opening.end, opening.end + 0.06, 0.0, top),
-            (opening.start - 0.06, opening.end + 0.06, top, top + 0.06),
-        ):
-            if opening.along == "x":
-                self.board((start, low, near), (end, high, far))
-            else:
-                self.board((near, low, start), (far, high, end))
-
-    def _grid(
+    def wall(
         self,
-        points: np.ndarray,
-        shape: tuple[int, int],
-        normal: Sequence[float],
-        metres: np.ndarray,
-        colours: np.ndarray,
+        room: Rect,
+        side: str,
+        box: tuple[float, float, float, float],
+        cell: int,
+        out: float = 0.0,
+        whole: bool = True,
     ) -> None:
-        """Quads between rows of points; `normal` says which side they face, `metres` where the texture lies."""
-        rows, columns = shape
-        index = np.arange(rows * columns).reshape(rows, columns)
-        a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, 1:].ravel(), index[1:, :-1].ravel()
-        triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
-        first = np.cross(
-            points[triangles[0, 1]] - points[triangles[0, 0]], points[triangles[0, 2]] - points[triangles[0, 0]]
-        )
-        if float(first @ np.asarray(normal, dtype=float)) < 0.0:
+        """A face `out` metres before a room's wall. `box` is (start, end, low, high): along the wall, and up.
+
+        It shows the whole cell, or, if not `whole`, the part of it that `box` is of the room's wall from corner to corner.
+        """
+        start, end, low, high = box
+        first, last = (room.x0, room.x1) if side in ("north", "south") else (room.z0, room.z1)
+        across = {"north": room.z0 + out, "south": room.z1 - out, "west": room.x0 + out, "east": room.x1 - out}[side]
+        span, rise = ((start, end), (low, high)) if whole else ((first, last), (0.0, HEIGHT_M))
+        corners, uvs = [], []
+        for along, y in ((start, low), (end, low), (end, high), (start, high)):
+            corners.append((along, y, across) if side in ("north", "south") else (across, y, along))
+            u, v = (along - span[0]) / (span[1] - span[0]), (y - rise[0]) / (rise[1] - rise[0])
+            # South and west walls run to the left as seen from inside.
+            uvs.append((u if side in ("north", "east") else 1.0 - u, 1.0 - v))
+        light = 1.0 if whole else {"north": 1.0, "south": 0.93, "west": 0.97, "east": 0.95}[side]
+        self._face(corners, uvs, _NORMALS[side], cell, light)
+
+    def flat(self, rect: Rect, y: float, up: bool, cell: int, light: float = 1.0) -> None:
+        """A horizontal face."""
+        corners = [(rect.x0, y, rect.z1), (rect.x1, y, rect.z1), (rect.x1, y, rect.z0), (rect.x0, y, rect.z0)]
+        self._face(corners, [(0, 1), (1, 1), (1, 0), (0, 0)], (0, 1 if up else -1, 0), cell, light)
+
+    def upright(
+        self, a: Sequence[float], b: Sequence[float], low: float, high: float, normal: Sequence[float], light: float
+    ) -> None:
+        """A vertical face of trim between two points (x, z) of the floor."""
+        corners = [(a[0], low, a[1]), (b[0], low, b[1]), (b[0], high, b[1]), (a[0], high, a[1])]
+        self._face(corners, [(0, 1), (1, 1), (1, 0), (0, 0)], normal, _TRIM, light)
+
+    def _face(
+        self,
+        corners: Sequence[Sequence[float]],
+        uvs: Sequence[Sequence[float]],
+        normal: Sequence[float],
+        cell: int,
+        light: float,
+    ) -> None:
+        points = np.array(corners, dtype=float)
+        triangles = np.array([[0, 1, 2], [0, 2, 3]])
+        if float(np.cross(points[1] - points[0], points[2] - points[0]) @ np.asarray(normal, dtype=float)) < 0.0:
             triangles = triangles[:, ::-1]
-        normals = np.tile(np.asarray(normal, dtype=float), (len(points), 1))
-        self._meshes.append(Mesh(points, normals, metres / self._repeat_m, np.clip(colours, 0.0, 1.0), triangles))
+        row, column = divmod(cell, _CELLS)
+        inset = _INSET_PIXELS / _CELL_PIXELS
+        inside = (np.array([column, row]) + inset + np.array(uvs, dtype=float) * (1.0 - 2.0 * inset)) / _CELLS
+        normals = np.tile(np.asarray(normal, dtype=float), (4, 1))
+        self._meshes.append(Mesh(points, normals, inside, np.full((4, 3), light), triangles))
 
 
 # -- parts ---------------------------------------------------------------------------------------------------------------
+
+
+def _room(plan: Plan, index: int, shell: _Shell) -> None:
+    """Walls, ceiling, and the walls' upper ends, which only a view from above shows."""
+    room = plan.rooms[index]
+    inner, rect = room.inner, room.rect
+    for side in _SIDES:
+        position, last = (inner.x0, inner.x1) if side in ("north", "south") else (inner.z0, inner.z1)
+        for gap in _gaps(plan, index, side):
+            shell.wall(inner, side, (position, gap.start, 0.0, HEIGHT_M), index, whole=False)
+            shell.wall(inner, side, (gap.start, gap.end, gap.height, HEIGHT_M), index, whole=False)
+            position = gap.end
+        shell.wall(inner, side, (position, last, 0.0, HEIGHT_M), index, whole=False)
+    shell.flat(inner, HEIGHT_M, up=False, cell=_CEILING)
+    for strip in (
+        Rect(rect.x0, rect.z0, rect.x1, inner.z0),
+        Rect(rect.x0, inner.z1, rect.x1, rect.z1),
+        Rect(rect.x0, inner.z0, inner.x0, inner.z1),
+        Rect(inner.x1, inner.z0, rect.x1, inner.z1),
+    ):
+        shell.flat(strip, HEIGHT_M, up=True, cell=_DARK)
 
 
 def _gaps(plan: Plan, index: int, side: str) -> list[Opening]:
@@ -227,115 +180,38 @@ def _gaps(plan: Plan, index: int, side: str) -> list[Opening]:
     return sorted(mine, key=lambda o: o.start)
 
 
-def _solid(plan: Plan, index: int, side: str) -> list[tuple[float, float]]:
-    """The lengths of a room's wall between its gaps."""
-    inner = plan.rooms[index].inner
-    position, end = (inner.x0, inner.x1) if side in ("north", "south") else (inner.z0, inner.z1)
-    parts = []
-    for gap in _gaps(plan, index, side):
-        parts.append((position, gap.start))
-        position = gap.end
-    parts.append((position, end))
-    return [(a, b) for a, b in parts if b - a > 1e-6]
-
-
-def _room_walls(plan: Plan, index: int, walls: _Walls, tint: np.ndarray) -> None:
-    inner = plan.rooms[index].inner
-    for side in ("north", "south", "west", "east"):
-        for start, end in _solid(plan, index, side):
-            walls.wall(inner, side, start, end, 0.0, HEIGHT_M, tint)
-        for gap in _gaps(plan, index, side):
-            walls.wall(inner, side, gap.start, gap.end, gap.height, HEIGHT_M, tint)
-
-
-def _skirting(plan: Plan, index: int, walls: _Walls) -> None:
-    inner = plan.rooms[index].inner
-    for side in ("north", "south", "west", "east"):
-        for start, end in _solid(plan, index, side):
-            near, far = {
-                "north": (inner.z0, inner.z0 + 0.012),
-                "south": (inner.z1 - 0.012, inner.z1),
-                "west": (inner.x0, inner.x0 + 0.012),
-                "east": (inner.x1 - 0.012, inner.x1),
-            }[side]
-            if side in ("north", "south"):
-                walls.board((start, 0.0, near), (end, 0.07, far))
-            else:
-                walls.board((near, 0.0, start), (far, 0.07, end))
-
-
-def _on_wall(
-    sculptor: Sculptor, inner: Rect, side: str, box: tuple[float, float, float, float], out: float, swatch: int
-) -> None:
-    """A panel `out` metres before a wall; `box` is (start, end, low, high)."""
-    start, end, low, high = box
-    if side == "north":
-        z = inner.z0 + out
-        sculptor.panel((start, low, z), (end, low, z), (end, high, z), (start, high, z), swatch)
-    elif side == "south":
-        z = inner.z1 - out
-        sculptor.panel((end, low, z), (start, low, z), (start, high, z), (end, high, z), swatch)
-    elif side == "west":
-        x = inner.x0 + out
-        sculptor.panel((x, low, end), (x, low, start), (x, high, start), (x, high, end), swatch)
+def _doorway(opening: Opening, shell: _Shell) -> None:
+    """The inner faces of a gap in a wall, and the trim round it on both sides."""
+    rect, top = opening.rect(WALL_M / 2.0), opening.height
+    shell.flat(rect, top, up=False, cell=_TRIM, light=0.75)
+    west, east, north, south = (1, 0, 0), (-1, 0, 0), (0, 0, 1), (0, 0, -1)
+    if opening.along == "x":
+        shell.upright((rect.x0, rect.z0), (rect.x0, rect.z1), 0.0, top, west, 0.86)
+        shell.upright((rect.x1, rect.z0), (rect.x1, rect.z1), 0.0, top, east, 0.84)
     else:
-        x = inner.x1 - out
-        sculptor.panel((x, low, start), (x, low, end), (x, high, end), (x, high, start), swatch)
+        shell.upright((rect.x0, rect.z0), (rect.x1, rect.z0), 0.0, top, north, 0.88)
+        shell.upright((rect.x0, rect.z1), (rect.x1, rect.z1), 0.0, top, south, 0.82)
+    for side in (-1.0, 1.0):
+        face = opening.at + side * (WALL_M / 2.0 + 0.012)
+        for start, end, low, high in (
+            (opening.start - 0.07, opening.start, 0.0, top),
+            (opening.end, opening.end + 0.07, 0.0, top),
+            (opening.start - 0.07, opening.end + 0.07, top, top + 0.07),
+        ):
+            if opening.along == "x":
+                shell.upright((start, face), (end, face), low, high, (0, 0, side), 0.98)
+            else:
+                shell.upright((face, start), (face, end), low, high, (side, 0, 0), 0.96)
 
 
-def _framed(
-    walls: _Walls, inner: Rect, side: str, box: tuple[float, float, float, float], wide: float, out: float
-) -> None:
-    start, end, low, high = box
-    bars = [
-        (start - wide, start, low, high),
-        (end, end + wide, low, high),
-        (start - wide, end + wide, high, high + wide),
-    ]
-    if low > 0.2:
-        bars.append((start - wide, end + wide, low - wide, low))
-        bars.append(((start + end) / 2 - 0.02, (start + end) / 2 + 0.02, low, high))
-    for a, b, y0, y1 in bars:
-        near, far = {
-            "north": (inner.z0, inner.z0 + out),
-            "south": (inner.z1 - out, inner.z1),
-            "west": (inner.x0, inner.x0 + out),
-            "east": (inner.x1 - out, inner.x1),
-        }[side]
-        if side in ("north", "south"):
-            walls.board((a, y0, near), (b, y1, far))
-        else:
-            walls.board((near, y0, a), (far, y1, b))
-
-
-def _windows(plan: Plan, walls: _Walls, fittings: Sculptor) -> None:
-    for window in plan.windows:
-        inner = plan.rooms[window.room].inner
-        box = (window.start, window.end, window.sill, window.top)
-        _on_wall(fittings, inner, window.side, box, 0.006, 0)
-        _framed(walls, inner, window.side, box, 0.05, 0.025)
-
-
-def _front_door(plan: Plan, walls: _Walls, fittings: Sculptor) -> None:
+def _front_door(plan: Plan, shell: _Shell) -> None:
     door = plan.front_door
     room = plan.rooms[door.rooms[0]]
     if door.along == "x":
         side = "north" if abs(door.at - room.rect.z0) < 1e-6 else "south"
     else:
         side = "west" if abs(door.at - room.rect.x0) < 1e-6 else "east"
-    box = (door.start + 0.06, door.end - 0.06, 0.0, door.height)
-    _on_wall(fittings, room.inner, side, box, 0.02, 1)
-    _framed(walls, room.inner, side, box, 0.06, 0.03)
-    _on_wall(fittings, room.inner, side, (door.end - 0.2, door.end - 0.14, 0.98, 1.04), 0.03, 2)
-
-
-def _foundation(plan: Plan, walls: _Walls) -> None:
-    """A face below the floor, seen by nobody.
-
-    Recast rounds heights up to its cells, counted from the lowest point of the scene: so the floor comes out at its own height
-    rather than one cell above it.
-    """
-    walls.flat(plan.bounds, -_FOUNDATION_M, up=False, colour=_CAP)
+    shell.wall(room.inner, side, (door.start, door.end, 0.0, door.height), _DOOR, out=0.015)
 
 
 def _floor_mesh(plan: Plan, rect: Rect) -> Mesh:
@@ -346,6 +222,100 @@ def _floor_mesh(plan: Plan, rect: Rect) -> Mesh:
 
 
 # -- pictures ------------------------------------------------------------------------------------------------------------
+
+
+def _shell_picture(plan: Plan, rng: np.random.Generator) -> np.ndarray:
+    """The atlas of everything but the floor, [pixels, pixels, 3] uint8."""
+    n = _CELL_PIXELS
+    sheet = np.zeros((_CELLS * n, _CELLS * n, 3))
+    cells = {index: _wall_picture(room, rng) for index, room in enumerate(plan.rooms)}
+    cells[_CEILING] = _ceiling_picture()
+    cells[_TRIM] = np.tile(_WHITE, (n, n, 1))
+    cells[_SKY] = _window_picture(rng)
+    cells[_DOOR] = _door_picture(rng)
+    cells[_DARK] = np.full((n, n, 3), 0.25)
+    for cell, picture in cells.items():
+        row, column = divmod(cell, _CELLS)
+        sheet[row * n : (row + 1) * n, column * n : (column + 1) * n] = picture
+    return np.round(np.clip(sheet, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def _wall_picture(room: Room, rng: np.random.Generator) -> np.ndarray:
+    """A wall from corner to corner and from floor to ceiling: paint, paper or tiles, skirting board, and the light on it."""
+    n = _CELL_PIXELS
+    row, column = np.indices((n, n))
+    up, along = HEIGHT_M * (1.0 - (row + 0.5) / n), (column + 0.5) / n
+    length = (room.inner.width + room.inner.depth) / 2.0
+    tint = np.array(_WALL_TINTS[int(rng.integers(len(_WALL_TINTS)))])
+    kind = "tiles" if room.kind in _TILED else str(rng.choice(["paint", "paint", "stripes", "panels"]))
+    picture = tint * (1.0 + 0.008 * textures.noise(rng, (n, n), 2.5).clip(-2, 2))[..., None]
+    if kind == "stripes":
+        count = max(6, round(length / 0.25))
+        picture = picture * np.where(np.floor(along * 2 * count) % 2 == 0, 1.0, 0.94)[..., None]
+    elif kind == "panels":  # a darker lower half with a rail
+        picture = np.where((up < 0.95)[..., None], tint * np.array(rng.uniform(0.72, 0.9, size=3)), picture)
+        picture[(up > 0.95) & (up < 1.01)] = _WHITE
+    elif kind == "tiles":
+        count = max(6, round(length / 0.3))
+        joint = ((along * count) % 1.0 < count * 1.2 / n) | ((up / 0.3) % 1.0 < 0.085)
+        tiled = up < (HEIGHT_M if rng.uniform() < 0.5 else 1.5)
+        accent = np.array(_WALL_TINTS[int(rng.integers(len(_WALL_TINTS)))])
+        band = tiled & (np.abs(up - 1.35) < 0.15)
+        picture[band] = accent * 0.7
+        picture = np.where((joint & tiled)[..., None], picture * 0.82, picture)
+    if kind != "tiles":
+        picture[up < 0.075] = _WHITE
+        picture[(up >= 0.075) & (up < 0.1)] *= 0.8
+    to_corner = np.minimum(along, 1.0 - along) * length
+    light = 1.0 - 0.2 * np.exp(-to_corner / 0.35) - 0.14 * np.exp(-up / 0.3) - 0.1 * np.exp(-(HEIGHT_M - up) / 0.3)
+    return picture * light[..., None]
+
+
+def _ceiling_picture() -> np.ndarray:
+    """White, darker at the edges, with a lamp in the middle."""
+    n = _CELL_PIXELS
+    row, column = (np.indices((n, n)) + 0.5) / n
+    gap = np.minimum(np.minimum(row, 1.0 - row), np.minimum(column, 1.0 - column))
+    from_middle = np.hypot(row - 0.5, column - 0.5)
+    light = 0.88 - 0.16 * np.exp(-gap / 0.06) + 0.08 * np.exp(-((from_middle / 0.16) ** 2))
+    light[from_middle < 0.042] = 0.7
+    light[from_middle < 0.036] = 1.05
+    return light[..., None] * _WHITE
+
+
+def _window_picture(rng: np.random.Generator) -> np.ndarray:
+    """A white frame with two panes: sky above, hills and trees below."""
+    n = _CELL_PIXELS
+    height = np.linspace(0.0, 1.0, n)[:, None, None]
+    picture = np.array([0.55, 0.76, 0.97]) * (1.0 - height) + np.array([0.95, 0.98, 1.0]) * height + np.zeros((n, n, 3))
+    picture += np.clip(textures.noise(rng, (n, n), (4.0, 12.0)), 0.0, 2.0)[..., None] * 0.1
+    row = np.indices((n, n))[0] / n
+    for base, tone in ((0.62, (0.62, 0.74, 0.62)), (0.74, (0.42, 0.58, 0.36))):
+        skyline = base + 0.04 * textures.noise(rng, (1, n), 9.0)[0]
+        below = row > skyline[None, :]
+        picture[below] = (np.array(tone) * (1.0 + 0.1 * textures.noise(rng, (n, n), 2.0))[..., None])[below]
+    frame = 5
+    for part in (np.s_[:frame], np.s_[-frame:], np.s_[:, :frame], np.s_[:, -frame:], np.s_[:, n // 2 - 2 : n // 2 + 2]):
+        picture[part] = _WHITE
+    picture[-frame - 1] *= 0.8
+    picture[frame] *= 0.8
+    return picture
+
+
+def _door_picture(rng: np.random.Generator) -> np.ndarray:
+    """A wooden door with four panels, a handle and a white frame."""
+    n = _CELL_PIXELS
+    wood = np.array(_WOODS[int(rng.integers(len(_WOODS)))]) if rng.uniform() < 0.6 else np.array([0.35, 0.42, 0.40])
+    grain = 1.0 + 0.06 * textures.noise(rng, (n, n), (9.0, 0.8)).clip(-2, 2)
+    picture = wood * grain[..., None]
+    for top, bottom in ((12, 62), (72, 118)):
+        for left, right in ((20, 58), (70, 108)):
+            picture[top:bottom, left:right] *= 0.85
+            picture[top + 3 : bottom - 3, left + 3 : right - 3] *= 1.12
+    picture[64:68, 102:112] = 0.75
+    picture[:6] = picture[:, :8] = picture[:, -8:] = _WHITE * 0.97
+    picture[6:7, 8:-8] *= 0.6
+    return picture
 
 
 def _floor_picture(plan: Plan, placements: Sequence[Placement], rng: np.random.Generator) -> np.ndarray:
@@ -421,19 +391,3 @@ def _floor_tiles(rng: np.random.Generator, size: tuple[int, ...], scale: float, 
         tone = tone * np.where((row // side + column // side) % 2 == 0, 1.0, 0.72)
     joint = (row % side == 0) | (column % side == 0)
     return colour * (tone * np.where(joint, 0.78, 1.0))[..., None]
-
-
-def _sky(rng: np.random.Generator) -> np.ndarray:
-    """What a window shows: sky above, a blurred green below."""
-    n = textures.SWATCH_PIXELS
-    height = np.linspace(0.0, 1.0, n)[:, None, None]
-    sky = np.array([0.62, 0.80, 0.98]) * (1.0 - height) + np.array([0.93, 0.97, 1.0]) * height
-    cloud = np.clip(textures.noise(rng, (n, n), (3.0, 8.0)), 0.0, 1.0)[..., None] * 0.12
-    image = sky + cloud
-    ground = int(n * 0.72)
-    image[ground:] = np.array([0.55, 0.68, 0.48]) * (1.0 + 0.12 * textures.noise(rng, (n, n), 3.0)[ground:, :, None])
-    return np.round(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
-
-
-def _grey(image: np.ndarray) -> np.ndarray:
-    return np.repeat(image.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)

@@ -70,7 +70,7 @@ def _plain(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def _wood(rng: np.random.Generator, n: int) -> np.ndarray:
-    return 0.5 * np.clip(0.5 + 0.35 * noise(rng, (n, n), (10.0, 0.9)) + 0.2 * noise(rng, (n, n), (16.0, 2.5)), 0, 1.4)
+    return 0.12 + 0.1 * noise(rng, (n, n), (12.0, 0.8)).clip(-2, 2) + 0.08 * noise(rng, (n, n), (18.0, 3.0)).clip(-2, 2)
 
 
 def _fabric(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -79,7 +79,7 @@ def _fabric(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def _metal(rng: np.random.Generator, n: int) -> np.ndarray:
-    return 0.25 + 0.12 * noise(rng, (n, n), (0.5, 8.0)) + 0.25 * np.linspace(1.0, -0.6, n)[:, None]
+    return 0.1 + 0.03 * noise(rng, (n, n), (0.5, 8.0)).clip(-2, 2) + 0.25 * np.linspace(1.0, -0.6, n)[:, None]
 
 
 def _gloss(rng: np.random.Generator, n: int) -> np.ndarray:

@@ -14,7 +14,7 @@ def _cup(m: Maker) -> None:
     r = m.vary(0.036, 0.05)
     side = m.main()
     s = m.sculptor
-    s.lathe([(r * 0.8, 0), (r, r * 2.2), (r * 0.8, r * 2.0)], side, sides=10)
+    s.lathe([(r * 0.8, 0), (r, r * 2.2), (r * 0.8, r * 2.0)], side, sides=8)
     s.box((r * 0.9, r * 0.5, -0.006), (r * 1.55, r * 0.75, 0.006), side, bottom=True)
     s.box((r * 1.35, r * 0.75, -0.006), (r * 1.55, r * 1.5, 0.006), side)
     s.box((r * 0.9, r * 1.5, -0.006), (r * 1.55, r * 1.75, 0.006), side, bottom=True)
@@ -23,15 +23,15 @@ def _cup(m: Maker) -> None:
 def _bowl(m: Maker) -> None:
     r = m.vary(0.08, 0.13)
     outside, inside = m.main(), m.paint(m.material, m.choose(("white", m.colour)), "gloss")
-    m.sculptor.lathe([(r * 0.45, 0), (r * 0.85, r * 0.35), (r, r * 0.7)], outside, sides=12)
-    m.sculptor.lathe([(r, r * 0.7), (r * 0.8, r * 0.35), (r * 0.3, r * 0.12)], inside, sides=12)
+    m.sculptor.lathe([(r * 0.45, 0), (r * 0.85, r * 0.35), (r, r * 0.7)], outside, sides=9)
+    m.sculptor.lathe([(r, r * 0.7), (r * 0.8, r * 0.35), (r * 0.3, r * 0.12)], inside, sides=9)
     m.sculptor.disc((0, r * 0.12, 0), r * 0.32, (0, 1, 0), inside, 12)
 
 
 def _plate(m: Maker) -> None:
     r = m.vary(0.1, 0.15)
     rim, middle = m.main(), m.paint(m.material, "white", "gloss")
-    m.sculptor.lathe([(r * 0.6, 0), (r, 0.022), (r * 0.7, 0.012)], rim, sides=14)
+    m.sculptor.lathe([(r * 0.6, 0), (r, 0.022), (r * 0.7, 0.012)], rim, sides=8)
     m.sculptor.disc((0, 0.0125, 0), r * 0.7, (0, 1, 0), middle, 14)
 
 
@@ -56,12 +56,12 @@ def _vase(m: Maker) -> None:
         m.paint("fabric", m.choose(("red", "yellow", "pink", "purple", "white")), "fur"),
     )
     r = h * m.uniform(0.2, 0.28)
-    m.sculptor.lathe([(r * 0.6, 0), (r, h * 0.35), (r * 0.45, h * 0.85), (r * 0.6, h)], side, sides=10)
+    m.sculptor.lathe([(r * 0.6, 0), (r, h * 0.35), (r * 0.45, h * 0.85), (r * 0.6, h)], side, sides=8)
     for i in range(int(m.uniform(0, 5))):
         a = 2 * np.pi * i / 4 + m.uniform(0, 0.5)
         top = (0.07 * np.sin(a), h * m.uniform(1.3, 1.6), 0.07 * np.cos(a))
         m.sculptor.rod((0, h * 0.8, 0), top, 0.005, stem, 3)
-        m.sculptor.ball(top, (0.032, 0.026, 0.032), flower, 6, 3)
+        m.sculptor.ball(top, (0.032, 0.026, 0.032), flower, 5, 3)
 
 
 def _book(m: Maker) -> None:
@@ -72,10 +72,10 @@ def _book(m: Maker) -> None:
     for i in range(count):
         t, turn = m.uniform(0.02, 0.045), m.uniform(-0.02, 0.02)
         x0, x1, z0, z1 = -w / 2 + turn, w / 2 + turn, -d / 2 + turn, d / 2 + turn
-        m.sculptor.box((x0 + 0.006, y + 0.004, z0 + 0.004), (x1 - 0.004, y + t - 0.004, z1 - 0.004), covers[2])
-        m.sculptor.box((x0, y, z0), (x1, y + 0.004, z1), covers[i % 2], bottom=True)
-        m.sculptor.box((x0, y + t - 0.004, z0), (x1, y + t, z1), covers[i % 2], bottom=True)
-        m.sculptor.box((x0, y, z0), (x0 + 0.006, y + t, z1), covers[i % 2])
+        m.sculptor.box((x0, y, z0), (x1, y + t, z1), covers[i % 2])
+        y0, y1, x2, z2 = y + 0.004, y + t - 0.004, x1 + 0.001, z1 + 0.001
+        m.sculptor.quad((x0, y0, z2), (x1, y0, z2), (x1, y1, z2), (x0, y1, z2), covers[2])
+        m.sculptor.quad((x2, y0, z1), (x2, y0, z0), (x2, y1, z0), (x2, y1, z1), covers[2])
         y += t
 
 
@@ -95,7 +95,7 @@ def _laptop(m: Maker) -> None:
     front = ((-w / 2, low, -d / 2), (w / 2, low, -d / 2), (w / 2, high, back), (-w / 2, high, back))
     s.panel(*front, swatch=screen)
     behind = [(x, y, z - 0.008) for x, y, z in front]
-    s.quad(*behind[::-1], swatch=shell)
+    s.quad(behind[3], behind[2], behind[1], behind[0], shell)
     for i, j in ((1, 2), (2, 3), (3, 0)):
         s.quad(front[j], front[i], behind[i], behind[j], swatch=shell)
 
@@ -158,25 +158,25 @@ def _table_lamp(m: Maker) -> None:
         s.lathe([(0.06, 0), (0.075, h * 0.2), (0.02, h * 0.5)], foot, sides=9)
     else:
         s.lathe([(0.08, 0), (0.08, 0.02), (0.012, 0.03), (0.012, h * 0.6)], foot, sides=8)
-    s.lathe([(h * 0.33, h * 0.52), (h * 0.22, h)], cover, sides=10)
+    s.lathe([(h * 0.33, h * 0.52), (h * 0.22, h)], cover, sides=8)
 
 
 def _teddy_bear(m: Maker) -> None:
     k = m.vary(0.8, 1.5)
     fur, snout = m.main(), m.paint("plush", "beige")
     s = m.sculptor
-    s.ball((0, 0.11 * k, 0), (0.09 * k, 0.11 * k, 0.08 * k), fur, 8, 5)
-    s.ball((0, 0.27 * k, 0.01 * k), (0.08 * k, 0.075 * k, 0.075 * k), fur, 8, 5)
-    s.ball((0, 0.255 * k, 0.08 * k), (0.035 * k, 0.03 * k, 0.03 * k), snout, 6, 4)
+    s.ball((0, 0.11 * k, 0), (0.09 * k, 0.11 * k, 0.08 * k), fur, 7, 4)
+    s.ball((0, 0.27 * k, 0.01 * k), (0.08 * k, 0.075 * k, 0.075 * k), fur, 7, 4)
+    s.ball((0, 0.255 * k, 0.08 * k), (0.035 * k, 0.03 * k, 0.03 * k), snout, 5, 3)
     for x in (-1, 1):
-        s.ball((x * 0.06 * k, 0.335 * k, 0), (0.03 * k, 0.03 * k, 0.015 * k), fur, 6, 3)
-        s.ball((x * 0.1 * k, 0.16 * k, 0.04 * k), (0.03 * k, 0.03 * k, 0.06 * k), fur, 6, 3)
-        s.ball((x * 0.06 * k, 0.035 * k, 0.09 * k), (0.035 * k, 0.035 * k, 0.07 * k), fur, 6, 3)
+        s.ball((x * 0.06 * k, 0.335 * k, 0), (0.03 * k, 0.03 * k, 0.015 * k), fur, 5, 3)
+        s.ball((x * 0.1 * k, 0.16 * k, 0.04 * k), (0.03 * k, 0.03 * k, 0.06 * k), fur, 5, 3)
+        s.ball((x * 0.06 * k, 0.035 * k, 0.09 * k), (0.035 * k, 0.035 * k, 0.07 * k), fur, 5, 3)
 
 
 def _ball(m: Maker) -> None:
     r = m.vary(0.07, 0.14)
-    m.sculptor.ball((0, r, 0), (r, r, r), m.main(), 12, 8)
+    m.sculptor.ball((0, r, 0), (r, r, r), m.main(), 10, 6)
 
 
 def _box(m: Maker) -> None:
@@ -190,14 +190,14 @@ def _box(m: Maker) -> None:
 def _basket(m: Maker) -> None:
     r, h = m.vary(0.15, 0.24), m.uniform(0.22, 0.36)
     side, cloth = m.main(), m.paint("fabric", m.choose(("white", "grey", "blue", "pink")), "fur")
-    m.sculptor.lathe([(r * 0.8, 0), (r, h)], side, sides=12)
-    m.sculptor.ball((0, h * 0.9, 0), (r * 0.9, h * 0.2, r * 0.9), cloth, 9, 4)
+    m.sculptor.lathe([(r * 0.8, 0), (r, h)], side, sides=9)
+    m.sculptor.ball((0, h * 0.9, 0), (r * 0.9, h * 0.2, r * 0.9), cloth, 8, 3)
 
 
 def _trash_can(m: Maker) -> None:
     r, h = m.vary(0.12, 0.2), m.uniform(0.28, 0.55)
     side, inside = m.main(), m.paint("plastic", "black")
-    m.sculptor.lathe([(r * 0.8, 0), (r, h), (r * 0.92, h)], side, sides=12)
+    m.sculptor.lathe([(r * 0.8, 0), (r, h), (r * 0.92, h)], side, sides=9)
     m.sculptor.disc((0, h - 0.02, 0), r * 0.93, (0, 1, 0), inside, 12)
 
 
@@ -225,16 +225,16 @@ def _shoe(m: Maker) -> None:
 def _candle(m: Maker) -> None:
     h, r = m.vary(0.08, 0.2), m.uniform(0.025, 0.04)
     wax, dish = m.main(), m.paint("metal", "yellow")
-    m.sculptor.cylinder((0, 0, 0), r * 1.6, 0.012, dish, 10)
-    m.sculptor.cylinder((0, 0.012, 0), r, h, wax, 9)
-    m.sculptor.ball((0, h + 0.035, 0), (0.008, 0.018, 0.008), dish, 5, 3)
+    m.sculptor.cylinder((0, 0, 0), r * 1.6, 0.012, dish, 8)
+    m.sculptor.cylinder((0, 0.012, 0), r, h, wax, 7)
+    m.sculptor.ball((0, h + 0.035, 0), (0.008, 0.018, 0.008), dish, 4, 3)
 
 
 def _kettle(m: Maker) -> None:
     r = m.vary(0.08, 0.11)
     body, handle = m.main("gloss"), m.paint("plastic", "black")
     s = m.sculptor
-    s.lathe([(r, 0), (r * 1.02, r * 0.5), (r * 0.7, r * 1.7), (r * 0.3, r * 1.8)], body, sides=10)
+    s.lathe([(r, 0), (r * 1.02, r * 0.5), (r * 0.7, r * 1.7), (r * 0.3, r * 1.8)], body, sides=8)
     s.rod((r * 0.7, r * 0.9, 0), (r * 1.5, r * 1.6, 0), 0.014, body, 5)
     s.ball((0, r * 1.9, 0), (0.015, 0.015, 0.015), handle, 5, 3)
     s.box((-r * 1.35, r * 0.4, -0.012), (-r * 1.15, r * 1.9, 0.012), handle)
@@ -247,8 +247,8 @@ def _pot(m: Maker) -> None:
     h = r * m.uniform(0.9, 1.4)
     body, handle = m.main("gloss"), m.paint("plastic", "black")
     s = m.sculptor
-    s.lathe([(r * 0.92, 0), (r, 0.02), (r, h), (r * 0.3, h + 0.03)], body, sides=12)
-    s.ball((0, h + 0.045, 0), (0.02, 0.02, 0.02), handle, 6, 3)
+    s.lathe([(r * 0.92, 0), (r, 0.02), (r, h), (r * 0.3, h + 0.03)], body, sides=9)
+    s.ball((0, h + 0.045, 0), (0.02, 0.02, 0.02), handle, 5, 3)
     for x in (-1, 1):
         s.box(
             (min(x * r, x * (r + 0.05)), h * 0.75, -0.04),
@@ -262,7 +262,7 @@ def _pan(m: Maker) -> None:
     r = m.vary(0.1, 0.15)
     body, handle, inside = m.main("gloss"), m.paint("plastic", "black"), m.paint("metal", "black", "metal")
     s = m.sculptor
-    s.lathe([(r * 0.8, 0), (r, 0.045), (r * 0.95, 0.045)], body, sides=12)
+    s.lathe([(r * 0.8, 0), (r, 0.045), (r * 0.95, 0.045)], body, sides=9)
     s.disc((0, 0.02, 0), r * 0.92, (0, 1, 0), inside, 12)
     s.box((r * 0.95, 0.025, -0.012), (r * 0.95 + 0.17, 0.045, 0.012), handle, bottom=True)
 
@@ -308,10 +308,10 @@ def _fruit(m: Maker) -> None:
     r = m.vary(0.032, 0.045)
     skin, stem = m.main(), m.paint("wood", "brown")
     for i, (x, z) in enumerate(((-1, -0.6), (1, -0.6), (0, 1.1))):
-        m.sculptor.ball((x * r, r, z * r), (r, r * 0.95, r), skin, 8, 5)
+        m.sculptor.ball((x * r, r, z * r), (r, r * 0.95, r), skin, 6, 4)
         m.sculptor.rod((x * r, r * 1.85, z * r), (x * r + 0.004, r * 2.2, z * r), 0.003, stem, 3)
         if i == 2:
-            m.sculptor.ball((0, r * 2.5, 0), (r, r * 0.95, r), skin, 8, 5)
+            m.sculptor.ball((0, r * 2.5, 0), (r, r * 0.95, r), skin, 6, 4)
 
 
 def _banana(m: Maker) -> None:
@@ -319,11 +319,11 @@ def _banana(m: Maker) -> None:
     skin, tip = m.main(), m.paint("wood", "brown")
     for j in range(3):
         previous = None
-        for i in range(5):
-            a = np.pi * (0.15 + 0.7 * i / 4)
+        for i in range(4):
+            a = np.pi * (0.15 + 0.7 * i / 3)
             point = np.array([-np.cos(a) * 0.1, 0.022 + 0.05 * (1 - np.sin(a)), (j - 1) * 0.034]) * k
             if previous is not None:
-                m.sculptor.rod(previous, point, (0.012 if i in (1, 4) else 0.017) * k, skin if i < 4 else tip, 5)
+                m.sculptor.rod(previous, point, 0.016 * k, skin if i < 3 else tip, 4)
             previous = point
 
 
@@ -331,7 +331,7 @@ def _bread(m: Maker) -> None:
     k = m.vary(0.85, 1.15)
     crust, board = m.main(), m.paint("wood", "brown")
     m.sculptor.box((-0.18 * k, 0, -0.11 * k), (0.18 * k, 0.018, 0.11 * k), board)
-    m.sculptor.ball((0, 0.06 * k, 0), (0.14 * k, 0.05 * k, 0.06 * k), crust, 10, 5)
+    m.sculptor.ball((0, 0.06 * k, 0), (0.14 * k, 0.05 * k, 0.06 * k), crust, 8, 4)
 
 
 def _towel(m: Maker) -> None:
@@ -376,11 +376,7 @@ def _guitar(m: Maker) -> None:
     body, neck, dark = m.main(), m.paint("wood", "brown", "wood"), m.paint("plastic", "black")
     s = m.sculptor
     for y, r in ((0.2, 0.19), (0.45, 0.14)):
-        part = type(s)(s.metres_per_swatch)
-        part.lathe([(r, -0.05), (r, 0.05)], body, sides=12)
-        from sim.houses.shapes import _aligned
-
-        s.add(_aligned(part.finish(), np.array([0.0, 0.0, 1.0])).moved((0, y, 0)).stretched((k, k, k)))
+        s.drum((0, y * k, -0.05 * k), r * k, 0.1 * k, body)
     s.disc((0, 0.36 * k, 0.052 * k), 0.055 * k, (0, 0, 1), dark, 10)
     s.box((-0.028 * k, 0.45 * k, 0.03 * k), (0.028 * k, 0.95 * k, 0.06 * k), neck)
     s.box((-0.04 * k, 0.95 * k, 0.025 * k), (0.04 * k, 1.08 * k, 0.05 * k), dark)
@@ -420,7 +416,7 @@ def _globe(m: Maker) -> None:
     s = m.sculptor
     s.cylinder((0, 0, 0), r * 0.7, 0.02, stand, 10)
     s.cylinder((0, 0.02, 0), 0.012, 0.06, stand, 5)
-    s.ball((0, 0.07 + r, 0), (r, r, r), sea, 12, 8)
+    s.ball((0, 0.07 + r, 0), (r, r, r), sea, 9, 6)
 
 
 def _photo_frame(m: Maker) -> None:
@@ -479,7 +475,7 @@ def _watering_can(m: Maker) -> None:
     r = m.vary(0.08, 0.12)
     body = m.main("gloss")
     s = m.sculptor
-    s.lathe([(r, 0), (r, r * 1.6), (r * 0.7, r * 1.8)], body, sides=10)
+    s.lathe([(r, 0), (r, r * 1.6), (r * 0.7, r * 1.8)], body, sides=8)
     s.rod((r * 0.9, r * 0.4, 0), (r * 2.3, r * 2.0, 0), 0.014, body, 5)
     s.rod((-r * 0.9, r * 0.4, 0), (-r * 1.6, r * 1.2, 0), 0.012, body, 4)
     s.rod((-r * 1.6, r * 1.2, 0), (-r * 0.4, r * 1.9, 0), 0.012, body, 4)
@@ -488,7 +484,7 @@ def _watering_can(m: Maker) -> None:
 def _pet_bowl(m: Maker) -> None:
     r = m.vary(0.09, 0.13)
     side, food = m.main("gloss"), m.paint("wood", "brown", "fur")
-    m.sculptor.lathe([(r, 0), (r * 0.8, r * 0.6), (r * 0.7, r * 0.6)], side, sides=12)
+    m.sculptor.lathe([(r, 0), (r * 0.8, r * 0.6), (r * 0.7, r * 0.6)], side, sides=9)
     m.sculptor.disc((0, r * 0.5, 0), r * 0.75, (0, 1, 0), food, 12)
 
 

@@ -57,10 +57,11 @@ def check_scenes(episodes: Iterable[Any]) -> None:
         if scene.endswith(".glb"):
             check_glb(scene)
         elif scene.endswith(".scene_instance.json"):
-            _check_instance(scene)
+            check_instance(scene)
 
 
-def _check_instance(path: str) -> None:
+def check_instance(path: str) -> None:
+    """A scene instance file of a generated house and its stage must be whole."""
     try:
         with open(path, encoding="utf-8") as file:
             stage = json.load(file)["stage_instance"]["template_name"]

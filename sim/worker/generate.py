@@ -21,6 +21,7 @@ _ROOF_M = 2.3
 _POCKET_M2 = 1.0
 """Free floor that nothing reaches may not be larger than this: gaps between pieces of furniture are smaller."""
 _ROOM_FREE_M2 = 0.6
+_UNSEEN_SHARE = 0.1
 _CAMERA_M = 0.88
 _VISIBLE_PIXELS = 4
 _VIEWS_TRIED = 10
@@ -66,7 +67,9 @@ class EpisodeGenerator:
             self.close()
             self._sim = None
             return {}, b""
-        raise TaskError("the episode service answers 'house' and 'reload', not '{}'".format(name))
+        if name == "pictures":
+            return self._pictures(**arguments)
+        raise TaskError("the episode service answers 'house', 'pictures' and 'reload', not '{}'".format(name))
 
     def step(self) -> Dict[str, Any]:
         raise TaskError("the episode service holds no environment to step")
@@ -107,14 +110,23 @@ class EpisodeGenerator:
             return {"refused": str(refused)}
         return dict(episodes, refused=None, goals=survey.goals, report=survey.report)
 
+    def _pictures(self, root: str, scene: str, pixels: int, count: int) -> Tuple[Dict[str, Any], bytes]:
+        """Pictures of a house (`pictures.take`), as bytes and their shape."""
+        from . import pictures
+
+        self._load(root, scene)
+        survey = Survey(self._sim, [])
+        taken = pictures.take(root, scene, survey.catalogue, survey.points, pixels, count, survey.catalogue["seed"])
+        return {"shape": list(taken.shape)}, taken.tobytes()
+
     def _load(self, root: str, scene: str) -> None:
         from habitat.config import read_write
         from habitat.sims import make_sim
 
-        from .checks import _check_instance
+        from .checks import check_instance
 
         path = os.path.join(root, scene)
-        _check_instance(path)
+        check_instance(path)
         with read_write(self._config):
             self._config.simulator.scene = path
             self._config.simulator.scene_dataset = os.path.join(root, "engram.scene_dataset_config.json")
@@ -147,17 +159,18 @@ class Survey:
         self.points, self._cells, pocket_m2 = self._free_ground()
         self.goals: Dict[str, List[Dict[str, Any]]] = {}
         unseen: List[str] = []
-        for instance in self.catalogue["instances"]:
-            if instance["category"] not in categories:
-                continue
+        wanted = [instance for instance in self.catalogue["instances"] if instance["category"] in categories]
+        for instance in wanted:
             views = self._views(instance)
             if views:
                 goal = _object_goal(instance, categories.index(instance["category"]), views)
                 self.goals.setdefault(instance["category"], []).append(goal)
             else:
                 unseen.append(instance["name"])
-        if len(self.goals) < 2:
+        if categories and len(self.goals) < 2:
             raise HouseRefused("only {} goal categories can be reached and seen".format(len(self.goals)))
+        if len(unseen) > _UNSEEN_SHARE * len(wanted):
+            raise HouseRefused("{} of {} objects can be seen from nowhere".format(len(unseen), len(wanted)))
         self.report = {
             "free_m2": round(len(self.points) * GRID_M**2, 2),
             "pocket_m2": round(pocket_m2, 2),
