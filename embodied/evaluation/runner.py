@@ -7,6 +7,7 @@ more.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import deque
 from dataclasses import asdict, dataclass, field, replace
@@ -45,29 +46,27 @@ class AgentRun:
         self._journal = journal
         self._progress = progress
         self.restarts = 0
-        self.versions: dict[str, str] = {}
 
-    def run(self) -> None:
+    def sim_config(self) -> SimConfig:
+        """The simulators it needs."""
+        sim = replace(prepare_sim(self._source, self._config.sim), order="sequential", seed=self._config.seed)
+        return replace(sim, num_envs=min(sim.num_envs, self._config.episodes or sim.num_envs))
+
+    def run(self, env: HabitatVectorEnv) -> None:
         """Runs all episodes that the journal does not have.
 
         Raises:
             TaskError, WorkerDied: see `HabitatVectorEnv`.
             AgentError: the agent cannot run this task.
         """
-        sim = replace(prepare_sim(self._source, self._config.sim), order="sequential", seed=self._config.seed)
-        if self._config.episodes:
-            sim = replace(sim, num_envs=min(sim.num_envs, self._config.episodes))
-        env = HabitatVectorEnv(sim)
-        try:
-            wanted = _wanted(env.num_episodes, self._config.episodes)
-            self._progress.begin(self._label, len(wanted), len(self._journal.results))
-            pending = [index for index in wanted if index not in self._journal.results]
-            if pending:
-                agent = make_agent(self._source, env, self._config.seed)
-                _Loop(env, agent, self, pending).run()
-            self.restarts, self.versions = env.restarts, env.versions
-        finally:
-            env.close()
+        before = env.restarts
+        wanted = _wanted(env.num_episodes, self._config.episodes)
+        self._progress.begin(self._label, len(wanted), len(self._journal.results))
+        pending = [index for index in wanted if index not in self._journal.results]
+        if pending:
+            agent = make_agent(self._source, env, self._config.seed)
+            _Loop(env, agent, self, pending).run()
+        self.restarts = env.restarts - before
 
     def finished(self, result: EpisodeResult) -> None:
         result.agent = self._label
@@ -94,7 +93,8 @@ class _Loop:
         self._idle = _idle_action(env)
 
     def run(self) -> None:
-        observations, infos = self._begin(list(range(self._num_envs)), *self._env.reset())
+        counts = [queue[0] // self._num_envs if queue else 0 for queue in self._queues]
+        observations, infos = self._begin(list(range(self._num_envs)), *self._env.reset(options={"counts": counts}))
         while any(recorder is not None for recorder in self._running):
             active = np.array([recorder is not None for recorder in self._running])
             actions = self._agent.act(observations)
@@ -284,18 +284,36 @@ class Runs:
 def run_agents(config: EvalConfig, console: Console | None = None) -> Runs:
     """Runs every agent of `config` over the episodes that its journal does not have."""
     runs = Runs()
-    with EvaluationProgress(console) as progress:
+    with EvaluationProgress(console) as progress, contextlib.closing(_Simulators()) as simulators:
         for entry in config.agents:
             label = label_of(entry)
             path = Path(config.output) / f"{slug(label)}.journal.jsonl"
             journal = Journal(path, run_settings(entry, config), config.resume)
             run = AgentRun(entry, config, journal, progress)
-            run.run()
+            env = simulators.of(run.sim_config())
+            run.run(env)
             runs.journals.append(journal)
             runs.results[label] = [journal.results[index] for index in sorted(journal.results)]
             runs.restarts[label] = run.restarts
-            runs.versions.update(run.versions)
+            runs.versions.update(env.versions)
     return runs
+
+
+class _Simulators:
+    """The running vector environment, kept from one agent to the next where both need the same."""
+
+    def __init__(self) -> None:
+        self._env: HabitatVectorEnv | None = None
+
+    def of(self, config: SimConfig) -> HabitatVectorEnv:
+        if self._env is None or self._env.config != config:
+            self.close()
+            self._env = HabitatVectorEnv(config)
+        return self._env
+
+    def close(self) -> None:
+        if self._env is not None:
+            self._env.close()
 
 
 def _wanted(available: int, asked: int) -> list[int]:
