@@ -26,6 +26,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 T = TypeVar("T")
 
+CONFIGS_DIR = Path(__file__).resolve().parent.parent / "configs"
+"""The configs that come with Engram."""
+
 _TYPE_WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
 
 

@@ -7,7 +7,8 @@ before the first step what does not fit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import gymnasium as gym
@@ -59,10 +60,11 @@ class Actions:
 
 @dataclass(frozen=True)
 class Contract:
-    """Sensors by name, and the actions."""
+    """Sensors by name, the actions, and what the numbers of object goals mean (empty where goals are points)."""
 
     sensors: Mapping[str, Sensor]
     actions: Actions
+    categories: tuple[str, ...] = ()
 
     @classmethod
     def of_env(cls, env: Any) -> Contract:
@@ -77,11 +79,13 @@ class Contract:
                 raise ContractError(f"the sensor {name} gives {space}; policies read arrays only")
             low, high = float(np.min(space.low)), float(np.max(space.high))
             sensors[name] = Sensor(tuple(map(int, space.shape)), np.dtype(space.dtype).name, low, high)
-        return cls(sensors, _actions_of(env))
+        categories = env.call(0, "goal_categories")[0]["categories"]
+        return cls(sensors, _actions_of(env), tuple(categories))
 
     def only(self, names: tuple[str, ...]) -> Contract:
         """The same without the sensors that are not in `names`."""
-        return Contract({name: sensor for name, sensor in self.sensors.items() if name in names}, self.actions)
+        sensors = {name: sensor for name, sensor in self.sensors.items() if name in names}
+        return replace(self, sensors=sensors)
 
     def require(self, offered: Contract) -> None:
         """Raises ContractError if `offered` lacks a sensor of this contract, or differs in one, or in the actions.
@@ -105,22 +109,42 @@ class Contract:
                     f"the policy knows {name} from {wanted.low:g} to {wanted.high:g}, and this task gives "
                     f"{found.low:g} to {found.high:g}"
                 )
+        for number, (known, given) in enumerate(zip_longest(self.categories, offered.categories)):
+            if known != given:
+                raise ContractError(
+                    f"the policy learnt goal {number} as {known or 'nothing'}, and in this task it is "
+                    f"{given or 'nothing'}: the episodes are of another set of goal categories"
+                )
         if self.actions != offered.actions:
             raise ContractError(
                 f"the policy acts by {self.actions.describe()}, and this task by {offered.actions.describe()}"
             )
 
+    def draw(self, generator: np.random.Generator, *leading: int) -> dict[str, np.ndarray]:
+        """Random observations [*leading, ...] that keep to the contract, to try a policy out or to warm it up."""
+        drawn = {}
+        for name, sensor in self.sensors.items():
+            shape, dtype = (*leading, *sensor.shape), np.dtype(sensor.dtype)
+            if np.issubdtype(dtype, np.integer):
+                drawn[name] = generator.integers(int(sensor.low), int(sensor.high), shape, dtype, endpoint=True)
+            else:  # unbounded sensors (a position) within some metres
+                drawn[name] = generator.uniform(max(sensor.low, -9.0), min(sensor.high, 9.0), shape).astype(dtype)
+        return drawn
+
     def to_json(self) -> dict[str, Any]:
-        return {"sensors": {n: asdict(s) for n, s in self.sensors.items()}, "actions": asdict(self.actions)}
+        return {
+            "sensors": {name: asdict(sensor) for name, sensor in self.sensors.items()},
+            "actions": asdict(self.actions),
+            "categories": list(self.categories),
+        }
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Contract:
         """Raises KeyError or TypeError if `body` is no contract."""
         sensors = {n: Sensor(**{**s, "shape": tuple(s["shape"])}) for n, s in body["sensors"].items()}
         actions = body["actions"]
-        return cls(
-            sensors, Actions(actions["kind"], tuple(actions["names"]), int(actions["size"]), tuple(actions["stop"]))
-        )
+        spec = Actions(actions["kind"], tuple(actions["names"]), int(actions["size"]), tuple(actions["stop"]))
+        return cls(sensors, spec, tuple(body["categories"]))
 
 
 def _actions_of(env: Any) -> Actions:

@@ -169,8 +169,8 @@ def _pose_features(pose: Tensor, before: Tensor, resets: Tensor) -> Tensor:
     A step forward that moved nothing is a collision: the motion tells what no picture does.
 
     Args:
-        pose, before: [T, N, 3], x (ahead, m), y (left, m) and heading (rad, leftwards) in the start's frame, now and one
-            step ago.
+        pose, before: [T, N, 3], ahead (m), left (m) and heading (rad, leftwards) in the start's frame, now and one step
+            ago.
         resets: bool [T, N]; no motion there.
 
     Returns:

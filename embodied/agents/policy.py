@@ -18,7 +18,7 @@ from policies.registry import make_policy
 
 
 class PolicyAgent:
-    """Plays the policy of a checkpoint on the CPU, one recurrent state a row.
+    """Plays the policy of a checkpoint on one CPU core, one recurrent state a row.
 
     Actions are drawn from random numbers of the episode's seed, at the `temperature` of the checkpoint's config; at 0
     it does what is likeliest.
@@ -46,6 +46,8 @@ class PolicyAgent:
         except ContractError as error:
             raise AgentError(f"{checkpoint.folder}: {error}") from error
         load_weights(self._policy, checkpoint)
+        # A few rows are too little to share out: torch's threads would only wait for cores that simulators use.
+        torch.set_num_threads(1)
         self._temperature = config.temperature
         self._seed = seed
         self._actions = trained.actions

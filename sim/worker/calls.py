@@ -26,6 +26,15 @@ def goals(env: Any) -> Answer:
     return {"category": getattr(episode, "object_category", None), "positions": positions}, b""
 
 
+def goal_categories(env: Any) -> Answer:
+    """What the numbers of the `objectgoal` observation mean: categories by number; empty where goals are points."""
+    ids = getattr(env._dataset, "category_to_task_category_id", {})
+    names = [""] * (max(ids.values()) + 1 if ids else 0)
+    for category, number in ids.items():
+        names[number] = category
+    return {"categories": names}, b""
+
+
 def geodesic_distance(env: Any, start: Any, end: Any) -> Answer:
     """Metres along the shortest path between two points; infinite where there is none."""
     return {"metres": float(env.sim.geodesic_distance(np.array(start), np.array(end)))}, b""
@@ -85,6 +94,7 @@ def abort(env: Any) -> Answer:
 _CALLS: Dict[str, Callable[..., Answer]] = {
     "top_down_map": top_down_map,
     "goals": goals,
+    "goal_categories": goal_categories,
     "geodesic_distance": geodesic_distance,
     "robot": robot,
     "abort": abort,

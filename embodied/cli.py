@@ -1,0 +1,232 @@
+"""The command `embodied`.
+
+Every part takes a YAML config and `key.sub=value` overrides. An error of the user's is one line on the standard error
+output and exit status 2; `--debug` shows where it came from.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from embodied import config as configs
+from embodied.config import ConfigError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Memory-first robotics in Habitat: make houses, train, evaluate, report.",
+)
+
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE]...", help="A config file, then overrides, e.g. sim.num_envs=4"),
+]
+
+
+@app.callback()
+def _main(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+    pass
+
+
+@app.command()
+def demo(arguments: Arguments = None) -> None:
+    """The main job: make houses, train a policy, evaluate it on unseen houses, write a report. A second run goes on."""
+    from embodied.demo import DemoConfig, run_demo
+
+    path, overrides = _split(arguments, default="demo.yaml")
+    report, completed = run_demo(configs.load(DemoConfig, path, overrides))
+    if not completed:
+        _stopped("run `embodied demo` again")
+    print(report)
+
+
+@app.command()
+def houses(arguments: Arguments = None) -> None:
+    """Generate a data set of furnished houses with navmeshes and episodes."""
+    from sim.houses import HouseDatasetConfig, build_dataset
+
+    print(build_dataset(configs.load(HouseDatasetConfig, *_split(arguments))))
+
+
+@app.command()
+def train(arguments: Arguments = None) -> None:
+    """Train a policy; a run that is already in the config's output goes on. Ctrl-C saves a checkpoint first."""
+    from embodied.training import load_config
+    from embodied.training import train as run_training
+
+    result = run_training(load_config(*_split(arguments)))
+    if not result.completed:
+        _stopped(f"step {result.steps} is saved; run the same command again")
+    print(result.checkpoint)
+
+
+@app.command(name="eval")
+def evaluate(arguments: Arguments = None) -> None:
+    """Evaluate agents (baselines by name, policies by their run's folder) on an episode file."""
+    from embodied.evaluation import EvalConfig
+    from embodied.evaluation import evaluate as run_evaluation
+
+    config = configs.load(EvalConfig, *_split(arguments))
+    _print_results(run_evaluation(config))
+    print(config.output)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished evaluation.")],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
+) -> None:
+    """Write an evaluation's report: one HTML file that opens offline."""
+    from embodied.report import ReportConfig, write_report
+
+    print(write_report(configs.load(ReportConfig, None, [f"evaluation={run}", *(overrides or [])])))
+
+
+@app.command()
+def doctor() -> None:
+    """Check every piece that Engram stands on, and say how to mend what is wrong."""
+    from embodied.doctor import main as examine
+
+    raise typer.Exit(examine())
+
+
+@app.command(name="config")
+def show_config(
+    part: Annotated[str, typer.Argument(metavar="PART", help="demo, houses, train, eval or report")],
+    arguments: Arguments = None,
+) -> None:
+    """List every setting of a part, with type, default and meaning; with a config or overrides, print what results."""
+    from embodied.training import load_config
+
+    schema = _schema(part)
+    if not arguments:
+        return _print_settings(part, schema)
+    path, overrides = _split(arguments)
+    config = load_config(path, overrides) if part == "train" else configs.load(schema, path, overrides)
+    print(configs.to_yaml(config), end="")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and ends the process."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    try:
+        status = app(given, prog_name="embodied", standalone_mode=False)
+    except typer.Exit as end:
+        status = end.exit_code
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
+    except Exception as error:
+        if debug or not _is_the_users(error):
+            raise
+        if message := _one_line(error):  # without arguments the help has been printed, and that is the message
+            print(f"embodied: {message}", file=sys.stderr)
+        status = 2
+    sys.exit(status or 0)
+
+
+def _is_the_users(error: Exception) -> bool:
+    """Whether the message of `error` is written for users; anything else is a fault of ours and shows its traceback."""
+    from sim.errors import SimulatorError
+    from sim.houses import HouseError
+
+    # ConfigError, CheckpointError, ContractError and AgentError are ValueErrors; FileError is an OSError.
+    return isinstance(error, typer.TyperException | ValueError | OSError | SimulatorError | HouseError)
+
+
+def _one_line(error: Exception) -> str:
+    message = str(getattr(error, "message", error))
+    return " ".join(message.split())
+
+
+def _stopped(remedy: str) -> None:
+    print(f"stopped; to go on, {remedy}", file=sys.stderr)
+    raise typer.Exit(128 + signal.SIGINT)
+
+
+def _split(arguments: Sequence[str] | None, default: str | None = None) -> tuple[Path | None, list[str]]:
+    """The config file, if the first argument is one, and the overrides. Raises ConfigError."""
+    given = list(arguments or [])
+    path = None
+    if given and "=" not in given[0]:
+        path = _find(given.pop(0))
+    elif default is not None:
+        path = configs.CONFIGS_DIR / default
+    for override in given:
+        if "=" not in override:
+            raise ConfigError(f"'{override}' is neither a config file in first place nor an override key=value")
+    return path, given
+
+
+def _find(name: str) -> Path:
+    """A config file by its path, or by its name in `configs/`."""
+    for path in (Path(name), configs.CONFIGS_DIR / name, configs.CONFIGS_DIR / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    return Path(name) if Path(name).parent != Path() else configs.CONFIGS_DIR / Path(name).with_suffix(".yaml")
+
+
+def _schema(part: str) -> Any:
+    from embodied.demo import DemoConfig
+    from embodied.evaluation import EvalConfig
+    from embodied.report import ReportConfig
+    from embodied.training.registry import DEFAULT, config_class
+    from sim.houses import HouseDatasetConfig
+
+    schemas = {
+        "demo": DemoConfig,
+        "houses": HouseDatasetConfig,
+        "train": config_class(DEFAULT),
+        "eval": EvalConfig,
+        "report": ReportConfig,
+    }
+    if part not in schemas:
+        raise ConfigError(f"no part '{part}' has a config; choose one of {', '.join(schemas)}")
+    return schemas[part]
+
+
+def _print_settings(part: str, schema: Any) -> None:
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = Console()
+    console.print(f"settings of `embodied {part}`: give them in a YAML file, or as key=value", highlight=False)
+    for field in configs.fields(schema):
+        console.print(Text.assemble((field.key, "bold"), f"  {field.type} = {field.default}"), soft_wrap=True)
+        console.print(Padding(Text(field.help), (0, 0, 0, 4)))
+
+
+def _print_results(body: dict[str, Any]) -> None:
+    """An evaluation's table, for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("agent", "episodes", "goals", "success", "SPL", box=None)
+    if body["reference"]:
+        table.add_column(f"success over {body['reference']}")
+    for label, agent in body["agents"].items():
+        row = [label, str(agent["episodes"]), str(agent["goals"])]
+        row += [_interval(agent["metrics"].get(metric)) for metric in ("success", "spl")]
+        if body["reference"]:
+            row.append(_interval(agent["margin"].get("success")))
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _interval(estimate: dict[str, float] | None) -> str:
+    if not estimate:
+        return ""
+    return f"{estimate['mean']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+
+
+if __name__ == "__main__":
+    main()

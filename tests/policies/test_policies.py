@@ -1,0 +1,185 @@
+"""Every policy of the registry, over the sensors and actions that tasks offer: one battery, held by all."""
+
+import numpy as np
+import pytest
+import torch
+
+from policies.config import PolicyConfig
+from policies.contract import Actions, Contract, ContractError, Sensor
+from policies.registry import POLICIES, make_policy
+
+STEPS, ROWS = 24, 4
+CAMERAS = {"rgb": Sensor((64, 64, 3), "uint8", 0, 255), "depth": Sensor((64, 64, 1), "float32", 0, 1)}
+POSE = {"gps": Sensor((2,), "float32", -3e38, 3e38), "compass": Sensor((1,), "float32", -np.pi, np.pi)}
+OBJECT = {"objectgoal": Sensor((1,), "int64", 0, 5)}
+POINT = {"pointgoal_with_gps_compass": Sensor((2,), "float32", -3e38, 3e38)}
+DISCRETE = Actions("discrete", ("stop", "move_forward", "turn_left", "turn_right"))
+VELOCITY = Actions("velocity", size=2, stop=(-1.0, 0.0))
+CONTRACTS = {
+    "object goal, discrete": Contract({**CAMERAS, **POSE, **OBJECT}, DISCRETE, tuple("abcdef")),
+    "object goal, velocity": Contract({**CAMERAS, **POSE, **OBJECT}, VELOCITY, tuple("abcdef")),
+    "point goal, discrete": Contract({**CAMERAS, **POSE, **POINT}, DISCRETE),
+    "depth alone, without a pose": Contract({"depth": CAMERAS["depth"], **POINT}, VELOCITY),
+}
+
+
+def tensors(arrays):
+    return {name: torch.from_numpy(values) for name, values in arrays.items()}
+
+
+@pytest.fixture(params=sorted(POLICIES))
+def config(request):
+    return PolicyConfig(name=request.param, channels=[8, 8, 8], vision_size=32, embedding_size=8, memory_size=24)
+
+
+@pytest.fixture(params=sorted(CONTRACTS))
+def contract(request):
+    return CONTRACTS[request.param]
+
+
+@pytest.fixture
+def policy(config, contract):
+    torch.manual_seed(3)
+    made = make_policy(config, contract)
+    with torch.no_grad():  # fresh heads hardly say anything: make them speak up
+        for parameter in made.head.parameters():
+            parameter.normal_()
+    return made
+
+
+@pytest.fixture
+def history(contract):
+    """Observations, previous actions and resets [STEPS, ROWS, ...]; rows begin episodes at different steps."""
+    generator = np.random.default_rng(7)
+    observations = tensors(contract.draw(generator, STEPS, ROWS))
+    if contract.actions.kind == "discrete":
+        actions = torch.from_numpy(generator.integers(0, 4, (STEPS, ROWS, 1)))
+    else:
+        actions = torch.from_numpy(generator.uniform(-1, 1, (STEPS, ROWS, 2)).astype(np.float32))
+    resets = torch.from_numpy(generator.random((STEPS, ROWS)) < 0.1)
+    resets[0] = True
+    resets[STEPS // 2, 0] = True
+    return observations, actions, resets
+
+
+def said(output):
+    """What an output's distribution is made of, as one tensor."""
+    actions = output.actions
+    if hasattr(actions, "logits"):
+        return actions.logits
+    return torch.cat([actions.stop_logit.unsqueeze(-1), actions.mean], dim=-1)
+
+
+def play(policy, history, rows=slice(None), steps=STEPS):
+    observations, actions, resets = history
+    state = policy.initial_state(len(range(ROWS)[rows]))
+    outputs = []
+    for t in range(steps):
+        seen = {name: values[t, rows] for name, values in observations.items()}
+        output, state = policy.step(seen, actions[t, rows], state, resets[t, rows])
+        outputs.append(said(output))
+    return torch.stack(outputs), state
+
+
+def test_steps_and_unroll_say_the_same_with_resets_in_the_middle(policy, history):
+    observations, actions, resets = history
+    assert resets[1:].any(dim=0).sum() >= 2
+    stepped, state = play(policy, history)
+    output, unrolled_state = policy.unroll(observations, actions, policy.initial_state(ROWS), resets)
+    torch.testing.assert_close(said(output).detach(), stepped, atol=1e-5, rtol=1e-5)
+    assert state.keys() == unrolled_state.keys()
+    for name in state:
+        torch.testing.assert_close(unrolled_state[name].detach(), state[name], atol=1e-5, rtol=1e-5)
+
+
+def test_an_unroll_cut_in_two_is_the_same_unroll(policy, history):
+    observations, actions, resets = history
+    whole, _ = policy.unroll(observations, actions, policy.initial_state(ROWS), resets)
+    state, parts = policy.initial_state(ROWS), []
+    for cut in (slice(0, 10), slice(10, STEPS)):
+        seen = {name: values[cut] for name, values in observations.items()}
+        output, state = policy.unroll(seen, actions[cut], state, resets[cut])
+        parts.append(said(output))
+    torch.testing.assert_close(torch.cat(parts), said(whole), atol=1e-5, rtol=1e-5)
+
+
+def test_a_reset_forgets_all_that_was_before(policy, history):
+    observations, actions, resets = history
+    begin = STEPS // 2
+    whole, _ = play(policy, history)
+    seen = {name: values[begin:] for name, values in observations.items()}
+    fresh, _ = policy.unroll(seen, actions[begin:] * 0, policy.initial_state(ROWS), resets[begin:])
+    # Row 0 begins an episode there; its first step reads no previous action either.
+    torch.testing.assert_close(said(fresh)[0, 0].detach(), whole[begin, 0], atol=1e-5, rtol=1e-5)
+
+
+def test_what_was_seen_before_matters_without_a_reset(policy, history):
+    observations, actions, resets = history
+    resets = resets.clone()
+    resets[1:] = False
+    changed = {name: values.clone() for name, values in observations.items()}
+    changed["depth"][0] = 1.0 - changed["depth"][0]
+    before, _ = policy.unroll(observations, actions, policy.initial_state(ROWS), resets)
+    after, _ = policy.unroll(changed, actions, policy.initial_state(ROWS), resets)
+    assert not torch.allclose(said(before)[-1], said(after)[-1], atol=1e-7)
+
+
+def test_rows_do_not_see_each_other(policy, history):
+    together, _ = play(policy, history)
+    alone, _ = play(policy, history, rows=slice(1, 2))
+    torch.testing.assert_close(alone[:, 0], together[:, 1], atol=1e-5, rtol=1e-5)
+
+
+def test_later_observations_do_not_change_earlier_outputs(policy, history):
+    observations, actions, resets = history
+    changed = {name: values.clone() for name, values in observations.items()}
+    changed["depth"][-1] = 1.0 - changed["depth"][-1]
+    before, _ = policy.unroll(observations, actions, policy.initial_state(ROWS), resets)
+    after, _ = policy.unroll(changed, actions, policy.initial_state(ROWS), resets)
+    torch.testing.assert_close(said(before)[:-1], said(after)[:-1], atol=1e-6, rtol=1e-6)
+
+
+def test_the_state_does_not_grow(policy, history):
+    sizes = [{n: v.shape for n, v in play(policy, history, steps=steps)[1].items()} for steps in (1, STEPS)]
+    assert sizes[0] == sizes[1]
+    assert all(shape[0] == ROWS for shape in sizes[0].values())
+
+
+def test_every_parameter_learns(policy, history):
+    observations, actions, resets = history
+    output, _ = policy(observations, actions, policy.initial_state(ROWS), resets)
+    labels = actions.clone()
+    if policy.contract.actions.kind == "velocity":
+        labels[::3] = torch.tensor(policy.contract.actions.stop)
+    output.actions.log_prob(labels).mean().backward()
+    for name, parameter in policy.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_choices_are_a_function_of_the_noise(policy, history):
+    observations, actions, resets = history
+    output, _ = policy.unroll(observations, actions, policy.initial_state(ROWS), resets)
+    noise = torch.rand(STEPS, ROWS, output.actions.noise_size, generator=torch.Generator().manual_seed(1))
+    first, again = output.actions.choose(noise), output.actions.choose(noise)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, output.actions.choose(1.0 - noise))
+    assert torch.equal(output.actions.choose(noise, temperature=0.0), output.actions.choose())
+    assert first.shape == actions.shape
+
+
+def test_it_reads_only_the_sensors_of_its_contract(config, contract, history):
+    more = Contract({**contract.sensors, "oracle_action": Sensor((1,), "int64", 0, 3)}, contract.actions)
+    assert "oracle_action" not in make_policy(config, more).contract.sensors
+
+
+def test_a_task_without_camera_or_goal_is_refused(config):
+    with pytest.raises(ContractError, match="needs a camera"):
+        make_policy(config, Contract(OBJECT, DISCRETE))
+    with pytest.raises(ContractError, match="needs a goal"):
+        make_policy(config, Contract(CAMERAS, DISCRETE))
+
+
+def test_an_unknown_policy_is_named():
+    with pytest.raises(ValueError, match="no policy 'cnn_gruu'; choose one of cnn_gru"):
+        make_policy(PolicyConfig(name="cnn_gruu"), CONTRACTS["object goal, discrete"])
