@@ -212,7 +212,8 @@ class _Explorer:
             return self._stop()
         direction = pose[2] + float(polar[1])
         goal = pose[:2] + float(polar[0]) * np.array([np.cos(direction), np.sin(direction)])
-        if polar[0] < 2.0 * self._step_m + self._success_m and in_sight(self.grid, self._room_m, pose[:2], goal, 0.0):
+        near = polar[0] < 2.0 * self._step_m + self._success_m
+        if near and in_sight(self.grid, self._room_m, pose[:2], goal, 0.5 * self.grid.cell_m):
             return self._steer(pose, goal)
         cell = self.grid.cell_of(*goal)
         if self._needs_plan(pose, None):
