@@ -74,30 +74,40 @@ class Feature final : public AbstractFeature3D {
 
 // ---- parenting ---------------------------------------------------------------------------------------------------
 
+/// The root of a scene neither moves nor gets a parent.
+void require_no_scene(Object3D& node) {
+    if (node.doScene() == &node) throw py::value_error("the root of a scene has no parent and no transformation");
+}
+
 void unlink(Object3D& node) {
     if (!node.parent) return;
     (node.previous_sibling ? node.previous_sibling->next_sibling : node.parent->first_child) = node.next_sibling;
     (node.next_sibling ? node.next_sibling->previous_sibling : node.parent->last_child) = node.previous_sibling;
-    node.parent = node.previous_sibling = node.next_sibling = nullptr;
+}
+
+void append(Object3D& parent, Object3D& node) {
+    node.parent = &parent;
+    node.previous_sibling = parent.last_child;
+    node.next_sibling = nullptr;
+    (parent.last_child ? parent.last_child->next_sibling : parent.first_child) = &node;
+    parent.last_child = &node;
 }
 
 void set_parent(Object3D& node, Object3D* parent) {
     if (!parent) throw py::value_error("a node needs a parent: the simulator owns nodes through it");
     if (parent == node.parent) return;
-    if (node.doScene() == &node) throw py::value_error("the root of a scene can't have a parent");
+    require_no_scene(node);
     for (const Object3D* above = parent; above; above = above->parent)
         if (above == &node) throw py::value_error("a node can't become a child of itself or of its own descendant");
     unlink(node);
-    node.parent = parent;
-    node.previous_sibling = parent->last_child;
-    (parent->last_child ? parent->last_child->next_sibling : parent->first_child) = &node;
-    parent->last_child = &node;
+    append(*parent, node);
     node.doSetDirty();
 }
 
 // ---- transformation ----------------------------------------------------------------------------------------------
 
 void set_transformation(Object3D& node, const Matrix4<float>& matrix) {
+    require_no_scene(node);
     const auto linear = Math::linear_part(matrix);
     const auto rotation = Math::columns_normalized(linear);
     if (!Math::is_orthogonal(rotation) ||
@@ -112,6 +122,7 @@ void set_transformation(Object3D& node, const Matrix4<float>& matrix) {
 
 /// Episode files round their numbers, so a rotation within a thousandth of unit length is taken, and normalized.
 void set_rotation(Object3D& node, const Quaternion<float>& rotation) {
+    require_no_scene(node);
     if (!(std::abs(rotation.length() - 1.0f) < 1.0e-3f))
         throw py::value_error("the rotation of a node must be a normalized quaternion, this one is " +
                               std::to_string(rotation.length()) + " long");
@@ -127,46 +138,53 @@ void require_unit(const Quaternion<float>& rotation) {
     if (!rotation.is_normalized()) throw py::value_error("the quaternion of a rotation must be normalized");
 }
 
+/// These run the simulator's own code. A node keeps translation, rotation and scaling apart, so only for rotations does
+/// it matter in whose frame they are; the other two come in both names for the sake of the API.
 template <class Class> void relative_transformations(Class& cls) {
     typedef const Vector3<float>& V;
     typedef const Quaternion<float>& Q;
     typedef Rad<double> Angle;
     typedef Rad<float> Single;
+    constexpr const char* InParent = "About the parent's axes";
+    constexpr const char* InNode = "About the node's own axes";
     cls.def("reset_transformation", [](Object3D& o) { o.doResetTransformation(); })
         .def(
-            "translate", [](Object3D& o, V by) { o.doTranslate(by); }, "In the parent's frame", py::arg("vector"))
+            "translate", [](Object3D& o, V by) { o.doTranslate(by); }, "Adds to the translation", py::arg("vector"))
         .def(
-            "translate_local", [](Object3D& o, V by) { o.doTranslateLocal(by); }, "In the node's own frame",
-            py::arg("vector"))
+            "translate_local", [](Object3D& o, V by) { o.doTranslateLocal(by); }, "The same", py::arg("vector"))
+        .def(
+            "scale", [](Object3D& o, V by) { o.doScale(by); }, "Multiplies the scaling", py::arg("vector"))
+        .def(
+            "scale_local", [](Object3D& o, V by) { o.doScaleLocal(by); }, "The same", py::arg("vector"))
+        .def(
+            "rotate", [](Object3D& o, Q by) { require_unit(by), o.doRotate(by); }, InParent,
+            py::arg("normalized_quaternion"))
+        .def(
+            "rotate_local", [](Object3D& o, Q by) { require_unit(by), o.doRotateLocal(by); }, InNode,
+            py::arg("normalized_quaternion"))
         .def(
             "rotate",
             [](Object3D& o, Angle angle, V axis) { require_unit(axis), o.doRotateAbout(Single(angle), axis); },
-            "In the parent's frame", py::arg("angle"), py::arg("normalized_axis"))
-        .def(
-            "rotate", [](Object3D& o, Q by) { require_unit(by), o.doRotate(by); }, py::arg("normalized_quaternion"))
+            InParent, py::arg("angle"), py::arg("normalized_axis"))
         .def(
             "rotate_local",
             [](Object3D& o, Angle angle, V axis) { require_unit(axis), o.doRotateLocalAbout(Single(angle), axis); },
-            "In the node's own frame", py::arg("angle"), py::arg("normalized_axis"))
+            InNode, py::arg("angle"), py::arg("normalized_axis"))
         .def(
-            "rotate_local", [](Object3D& o, Q by) { require_unit(by), o.doRotateLocal(by); },
-            py::arg("normalized_quaternion"))
+            "rotate_x", [](Object3D& o, Angle angle) { o.doRotateX(Single(angle)); }, InParent, py::arg("angle"))
         .def(
-            "rotate_x", [](Object3D& o, Angle angle) { o.doRotateX(Single(angle)); }, py::arg("angle"))
+            "rotate_x_local", [](Object3D& o, Angle angle) { o.doRotateXLocal(Single(angle)); }, InNode,
+            py::arg("angle"))
         .def(
-            "rotate_x_local", [](Object3D& o, Angle angle) { o.doRotateXLocal(Single(angle)); }, py::arg("angle"))
+            "rotate_y", [](Object3D& o, Angle angle) { o.doRotateY(Single(angle)); }, InParent, py::arg("angle"))
         .def(
-            "rotate_y", [](Object3D& o, Angle angle) { o.doRotateY(Single(angle)); }, py::arg("angle"))
+            "rotate_y_local", [](Object3D& o, Angle angle) { o.doRotateYLocal(Single(angle)); }, InNode,
+            py::arg("angle"))
         .def(
-            "rotate_y_local", [](Object3D& o, Angle angle) { o.doRotateYLocal(Single(angle)); }, py::arg("angle"))
+            "rotate_z", [](Object3D& o, Angle angle) { o.doRotateZ(Single(angle)); }, InParent, py::arg("angle"))
         .def(
-            "rotate_z", [](Object3D& o, Angle angle) { o.doRotateZ(Single(angle)); }, py::arg("angle"))
-        .def(
-            "rotate_z_local", [](Object3D& o, Angle angle) { o.doRotateZLocal(Single(angle)); }, py::arg("angle"))
-        .def(
-            "scale", [](Object3D& o, V by) { o.doScale(by); }, "In the parent's frame", py::arg("vector"))
-        .def(
-            "scale_local", [](Object3D& o, V by) { o.doScaleLocal(by); }, "In the node's own frame", py::arg("vector"));
+            "rotate_z_local", [](Object3D& o, Angle angle) { o.doRotateZLocal(Single(angle)); }, InNode,
+            py::arg("angle"));
 }
 
 /// Translation or scaling, as a property whose setter tells the graph.
@@ -174,6 +192,7 @@ template <class Class> void vector_property(Class& cls, const char* name, Vector
     cls.def_property(
         name, [member](const Object3D& o) { return o.*member; },
         [member](Object3D& o, const Vector3<float>& value) {
+            require_no_scene(o);
             o.*member = value;
             o.doSetDirty();
         });

@@ -128,9 +128,10 @@ template <class V> py::class_<V> bind(py::module_& m, const char* name, const ch
     return cls;
 }
 
-/// Explicit conversion between scalar types: Vector3d(Vector3(1, 2, 3)).
+/// Explicit conversion between scalar types: Vector3d(Vector3(1, 2, 3)). Of vectors only: an array of floats must not
+/// become a float vector on its way to an integer one.
 template <template <class> class V, class To, class... From> void convertible_from(py::class_<V<To>>& cls) {
-    (cls.def(py::init([](const V<From>& other) { return V<To>(other); }), py::arg("other")), ...);
+    (cls.def(py::init([](const V<From>& other) { return V<To>(other); }), py::arg("other").noconvert()), ...);
 }
 
 template <template <class> class V> void bind_family(py::module_& m, const std::string& name) {
