@@ -27,10 +27,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from sim.config import SimConfig
-from sim.houses import HouseDatasetConfig, build_dataset
-from sim.runtime import default_sim_python
-from sim.vector_env import HabitatVectorEnv
+# A script's folder comes first on the path, where this file would stand for the package `sim`.
+sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
+
+from sim.config import SimConfig  # noqa: E402
+from sim.houses import HouseDatasetConfig, build_dataset  # noqa: E402
+from sim.runtime import default_sim_python  # noqa: E402
+from sim.vector_env import HabitatVectorEnv  # noqa: E402
 
 NUM_ENVS = 2
 STEPS_PER_EPISODE = 250
@@ -47,7 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rounds, episodes_per_env = (2, 6) if arguments.quick else (arguments.rounds, arguments.episodes)
 
-    root = build_dataset(HouseDatasetConfig(out=arguments.data, train=6, val=0, test=0, train_episodes=16))
+    root = build_dataset(HouseDatasetConfig(out=arguments.data, train=6, val=0, test=0, objectnav=0, ext_objectnav=0))
     console = Console(stderr=False)
     with tempfile.TemporaryDirectory() as folder:
         spec = make_spec(root, Path(folder), episodes_per_env, arguments.seed)
@@ -109,6 +112,7 @@ def make_spec(root: Path, folder: Path, episodes_per_env: int, seed: int) -> dic
         "seed": seed,
         "scene_dataset": str(next(root.glob("*.scene_dataset_config.json")).absolute()),
         "scenes": {scene: str((root / scene).absolute()) for scene in by_scene},
+        "python": str(default_sim_python()),
         "lab_config": config.lab_config(),
         "overrides": config.lab_overrides(),
         "config": config,

@@ -28,6 +28,9 @@ def load_worker_package():
     compat.prepare()
 
 
+load_worker_package()  # also in the processes that habitat-lab starts, which import this file
+
+
 def read_episodes(path):
     with gzip.open(path, "rt") as file:
         return json.load(file)["episodes"]
@@ -63,7 +66,6 @@ def bare_simulator(spec, scene):
 
 
 def bare_process(spec, rank, barrier, results):
-    load_worker_package()
     import habitat_sim
     import numpy as np
 
@@ -118,7 +120,6 @@ def bare(spec):
 def make_lab_env(config, dataset):
     """In the process that habitat-lab starts: its HabitatSim, less only what this habitat-sim does not know."""
     os.environ["ENGRAM_SIM_TWO_DRAWS"] = "1"
-    load_worker_package()
     from habitat.gym import make_gym_from_config
     from habitat.sims.habitat_simulator.habitat_simulator import HabitatSim
     from sim_worker import configs, oracle, simulator, tasks  # noqa: F401
@@ -129,15 +130,16 @@ def make_lab_env(config, dataset):
 
 
 def lab(spec):
-    load_worker_package()
     import habitat
-    from habitat.datasets import make_dataset
+    from sim_worker import checks
+
+    multiprocessing.set_executable(spec["python"])  # the launcher: sys.executable is the interpreter behind it
     from sim_worker import configs, oracle, simulator, tasks  # noqa: F401
 
     config = habitat.get_config(spec["lab_config"], spec["overrides"])
     datasets = []
     for rank in range(spec["num_envs"]):
-        dataset = make_dataset(config.habitat.dataset.type, config=config.habitat.dataset)
+        dataset = checks.load_dataset(config.habitat)
         dataset.episodes = dataset.episodes[rank :: spec["num_envs"]]
         datasets.append(dataset)
     vector = habitat.VectorEnv(
