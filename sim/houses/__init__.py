@@ -3,8 +3,9 @@
     from sim.houses import HouseDatasetConfig, build_dataset
     build_dataset(HouseDatasetConfig(out="data/houses", train=40, val=8, test=8))
 
-The parts: `shapes`, `textures`, `palette`, `glb` (meshes and pictures); `furniture`, `things`, `categories` (80 kinds of object);
-`plan`, `floor`, `furnish`, `stage`, `house` (from a seed to a house); `files`, `dataset`, `config` (from a house to a data set).
+The parts: `shapes`, `textures`, `palette`, `glb` (meshes and pictures); `assets`, `furniture`, `things`, `categories`
+(80 kinds of object); `plan`, `floor`, `furnish`, `stage`, `house` (from a seed to a house); `files`, `dataset`,
+`config` (from a house to a data set); `contact_sheet` (for people).
 """
 
 from sim.houses.categories import CATEGORIES, GOAL_SETS, goal_categories

@@ -21,7 +21,9 @@ FLOOR, WALL, SURFACE = "floor", "wall", "surface"
 
 @dataclass(frozen=True)
 class Surface:
-    """A horizontal place on an object where others can stand: a rectangle (m, the object's frame, centre at its base's middle).
+    """A horizontal place on an object where others can stand: a rectangle (m), y above the object's base.
+
+    The frame is the object's, its origin in the middle of its bounding box.
 
     `room_above` is the free height over it (m).
     """
@@ -53,7 +55,7 @@ class Asset:
 
 @dataclass(frozen=True)
 class Category:
-    """How to build the variants of one kind of object, and where it goes: on the floor, a wall, or another's surface."""
+    """How to build the variants of one kind of object, and where it goes: the floor, a wall, or another's surface."""
 
     name: str
     build: Callable[[Maker], None]
@@ -139,7 +141,8 @@ def build(category: Category, variant: int) -> Asset:
     )
     width, height, depth = (float(value) for value in high - low)
     return Asset(
-        name=f"{category.name.replace(' ', '_')}_{variant:02d}",
+        # habitat-sim finds templates by part of their name: "chair_07" alone would also find "armchair_07".
+        name=f"object_{category.name.replace(' ', '_')}_{variant:02d}",
         category=category.name,
         colour=colour,
         material=material if material != "skin" else "food",

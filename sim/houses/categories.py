@@ -8,7 +8,7 @@ from sim.houses.things import THINGS
 
 CATEGORIES: dict[str, Category] = {category.name: category for category in (*FURNITURE, *THINGS)}
 
-#: Goal sets by name. `challenge` is the ObjectNav challenge's six; `furniture` is all that stands on the floor and is large.
+#: Goal sets by name. `challenge` is the ObjectNav challenge's six; `furniture` is what is large.
 GOAL_SETS: dict[str, tuple[str, ...]] = {
     "all": tuple(CATEGORIES),
     "furniture": tuple(category.name for category in FURNITURE if category.name not in ("rug", "clock", "picture")),

@@ -1,4 +1,4 @@
-"""Builds a data set of houses with navmeshes and episodes; run again, it goes on where it stopped and redoes nothing."""
+"""Builds a data set of houses with navmeshes and episodes; run again, it goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _HOUSE_TIMEOUT_S = 300.0
 def build_dataset(config: HouseDatasetConfig, progress: bool = True) -> Path:
     """Makes what is missing of a data set: houses, their navmeshes, and one episode file for each task and split.
 
-    Every file appears whole or not at all, a house's catalogue and episodes after all else of it. So an interrupted build goes
-    on where it stopped, a finished one returns at once, and a changed config redoes only what it changes.
+    Every file appears whole or not at all, a house's catalogue and episodes after all else of it. So an interrupted
+    build goes on where it stopped, a finished one returns at once, and a changed config redoes only what it changes.
 
     Args:
         config: see `HouseDatasetConfig`.
@@ -162,7 +162,7 @@ def _each(futures: Sequence[Future[T]], advance: Callable[[], None]) -> list[T]:
     return [future.result() for future in futures]
 
 
-# -- what is done --------------------------------------------------------------------------------------------------------
+# -- what is done ----------------------------------------------------------------------------------------------------
 
 
 def _is_done(root: Path, seed: int, config: HouseDatasetConfig, objects: set[str]) -> bool:
@@ -206,7 +206,7 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
-# -- files ---------------------------------------------------------------------------------------------------------------
+# -- files -----------------------------------------------------------------------------------------------------------
 
 
 def _outputs(config: HouseDatasetConfig) -> list[tuple[str, str]]:

@@ -68,7 +68,7 @@ def write_house(built: House, root: Path, recipe: str) -> dict[str, Any]:
     """Writes a house's files and returns its catalogue. `recipe` marks what made it (see dataset)."""
     for piece in {placement.asset.name: placement.asset for placement in built.placements}.values():
         _write_object(piece, root)
-    rng = np.random.default_rng([house.VERSION, built.seed, built.attempt, 1])
+    rng = np.random.default_rng([built.seed, built.attempt, 1])
     write_bytes(root / "stages" / f"{built.name}.glb", stage.build_stage(built.plan, built.placements, rng, built.name))
     write_json(
         root / "stages" / f"{built.name}.stage_config.json",
@@ -152,7 +152,7 @@ def _scene_instance(built: House) -> dict[str, Any]:
 
 
 def _write_object(piece: Asset, root: Path) -> None:
-    """Writes an object's files, the config last; an object is a function of its name and the version, so once is enough."""
+    """Writes an object's files, the config last; once is enough, since its name and the version decide what it is."""
     path = root / "objects" / f"{piece.name}.object_config.json"
     mark = {"version": house.VERSION, "category": piece.category}
     if (read_json(path) or {}).get("user_defined") == mark:

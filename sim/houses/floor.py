@@ -39,7 +39,7 @@ class Floor:
             self._doors.append(self._window(lane))
 
     def accepts(self, footprint: Rect, front: Rect | None = None) -> bool:
-        """Whether, with an obstacle on `footprint`, one connected piece of floor still reaches every door and touches `front`."""
+        """Whether with an obstacle on `footprint` one connected floor still reaches every door and touches `front`."""
         free = self._free.copy()
         self._fill(free, footprint.grown(REACH_M), False)
         labels, _ = ndimage.label(free)

@@ -1,7 +1,7 @@
 """Puts furniture into rooms: the rules of what stands where, and the search for free places.
 
-`ROOMS` says, room kind by room kind, what is wanted; `Furnisher` knows how to set a piece against a wall, in the middle, beside
-another or on top of it, so that doors stay free, fronts reachable, and nothing overlaps.
+`ROOMS` says, room kind by room kind, what is wanted; `Furnisher` knows how to set a piece against a wall, in the
+middle, beside another or on top of it, so that doors stay free, fronts reachable, and nothing overlaps.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Placement:
-    """One object in a house. x, y, z is the middle of its bounding box (m), yaw its turn about +Y (rad; 0: front towards +Z)."""
+    """One object in a house.
+
+    x, y, z is the middle of its bounding box (m), yaw its turn about +Y (rad; 0: its front looks towards +Z).
+    """
 
     asset: Asset
     room: int
@@ -112,7 +115,7 @@ class Furnisher:
     def against_wall(
         self, piece: Asset | str, front_m: float = 0.55, sides: Sequence[str] | None = None, middle: bool = False
     ) -> int | None:
-        """With its back to a wall and `front_m` metres kept free before it; `middle` tries the middle of the walls first."""
+        """With its back to a wall and `front_m` metres kept free before it; `middle` tries a wall's middle first."""
         piece = self.pick(piece) if isinstance(piece, str) else piece
         for _ in range(14):
             side = self.one_of(list(sides or FACING))
@@ -173,10 +176,8 @@ class Furnisher:
         length = inner.width if along_x else inner.depth
         if width > length:
             return None
-        if isinstance(place, tuple):
-            along = place[0] + place[1] / 2.0
-        else:
-            along = width / 2.0 + (length - width) * place
+        in_run = isinstance(place, tuple)
+        along = place[0] + place[1] / 2.0 if isinstance(place, tuple) else width / 2.0 + (length - width) * place
         away = depth / 2.0 + 0.005
         x, z = {
             "north": (inner.x0 + along, inner.z0 + away),
@@ -190,7 +191,7 @@ class Furnisher:
             same = window.room == self.index and window.side == side
             if same and window.start < end and start < window.end and height > window.sill:
                 return None
-        return self.put(piece, x, z, yaw, front_m, 0.0 if isinstance(place, tuple) else _GAP_M)
+        return self.put(piece, x, z, yaw, front_m, 0.0 if in_run else _GAP_M)
 
     def in_middle(self, piece: Asset | str, yaw: float | None = None) -> int | None:
         """Somewhere free of the walls, nearest the room's middle first."""
@@ -435,7 +436,7 @@ def _in_front(piece: Asset, x: float, z: float, yaw: float, reach: float) -> Rec
     return Rect(cx - half_x, cz - half_z, cx + half_x, cz + half_z)
 
 
-# -- rooms ---------------------------------------------------------------------------------------------------------------
+# -- rooms -----------------------------------------------------------------------------------------------------------
 
 
 def _living_room(f: Furnisher) -> None:

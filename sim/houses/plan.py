@@ -1,6 +1,7 @@
 """Floor plans: rectangular rooms that tile a rectangle, and the openings between them.
 
-Frame: metres; x to the east, z to the south, the plan's first corner at (0, 0). Rooms are given by the centre lines of their walls.
+Frame: metres; x to the east, z to the south, the plan's first corner at (0, 0). Rooms are given by the centre lines of
+their walls.
 """
 
 from __future__ import annotations
@@ -102,8 +103,8 @@ class Room:
 class Opening:
     """A gap in the wall between two rooms: a door, or a wide passage.
 
-    `along` is "x" for a wall that runs east-west at z = `at`, "z" for one that runs north-south at x = `at`; the gap reaches from
-    `start` to `end` along it, and up to `height`.
+    `along` is "x" for a wall that runs east-west at z = `at`, "z" for one that runs north-south at x = `at`; the gap
+    reaches from `start` to `end` along it, and up to `height`.
     """
 
     rooms: tuple[int, int]
@@ -194,7 +195,7 @@ def outer_sides(rect: Rect, bounds: Rect) -> list[str]:
     return [side for side, gap in tests.items() if gap < 1e-6]
 
 
-# -- rooms ---------------------------------------------------------------------------------------------------------------
+# -- rooms -----------------------------------------------------------------------------------------------------------
 
 
 def _aspect(rooms: Sequence[tuple[str, Rect]]) -> float:
@@ -216,7 +217,7 @@ def _area(rng: np.random.Generator, kind: str) -> float:
 
 
 def _with_hallway(rng: np.random.Generator, kinds: Sequence[str]) -> list[tuple[str, Rect]] | None:
-    """Rooms on both sides of a corridor; half of the time the living room takes the corridor's end, over the full depth.
+    """Rooms on both sides of a corridor; half of the time the living room takes its end, over the full depth.
 
     A side is one row of rooms or, deeper, cut up freely, so that some rooms are reached through others.
     """
@@ -260,7 +261,7 @@ def _split(rng: np.random.Generator, kinds: Sequence[str]) -> list[tuple[str, Re
 
 
 def _cut(kinds: Sequence[str], areas: Sequence[float], rect: Rect, in_row: bool) -> list[tuple[str, Rect]]:
-    """Rooms that fill `rect` in proportion to their areas: cut in two, across its longer side (always x if `in_row`), until done."""
+    """Rooms that fill `rect` in proportion to their areas: it is cut in two across its longer side (x if `in_row`)."""
     if len(kinds) == 1:
         return [(kinds[0], rect)]
     shares = np.cumsum(areas) / sum(areas)
@@ -305,7 +306,7 @@ def _named(rooms: Sequence[tuple[str, Rect]]) -> list[Room]:
     return named
 
 
-# -- openings ------------------------------------------------------------------------------------------------------------
+# -- openings --------------------------------------------------------------------------------------------------------
 
 #: How unwilling two kinds are to be joined by a door; what is not listed is 4. Bathrooms are nobody's way through.
 _RELUCTANCE: dict[frozenset[str], float] = {
@@ -329,7 +330,7 @@ _OPEN_PAIRS = (
 
 
 def _connect(rng: np.random.Generator, rooms: Sequence[tuple[str, Rect]]) -> list[Opening] | None:
-    """Doors along a spanning tree that prefers the hallway and keeps bathrooms at its leaves, and some more for loops."""
+    """Doors along a spanning tree that prefers the hallway and keeps bathrooms at its leaves; some more for loops."""
     graph: nx.Graph = nx.Graph()
     graph.add_nodes_from(range(len(rooms)))
     for i in range(len(rooms)):

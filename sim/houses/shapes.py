@@ -1,11 +1,13 @@
 """Low-polygon solids with baked shading: the raw material of furniture and walls.
 
-Frame: metres, Y up, right-handed; a piece of furniture has its back at -Z and looks towards +Z. Faces wind counter-clockwise seen
-from outside. Light is baked into vertex colours, because a lit shader costs a software renderer more than everything else.
+Frame: metres, Y up, right-handed; a piece of furniture has its back at -Z and looks towards +Z. Faces wind
+counter-clockwise seen from outside. Light is baked into vertex colours: a lit shader costs a software renderer more
+than everything else.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -23,7 +25,7 @@ Point = Sequence[float] | np.ndarray
 class Mesh:
     """Triangles as a renderer takes them.
 
-    positions [n, 3] m, normals [n, 3], uvs [n, 2], colours [n, 3] in 0..1 (shade, multiplied with the texture), triangles [m, 3].
+    positions [n, 3] m, normals [n, 3], uvs [n, 2], colours [n, 3] in 0..1 (times the texture), triangles [m, 3].
     """
 
     positions: np.ndarray
@@ -66,7 +68,7 @@ def shade(normals: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Sculptor:
-    """Collects solids; `swatch` arguments say which cell of the object's texture atlas a solid is painted with (see textures)."""
+    """Collects solids; `swatch` says which cell of the object's texture atlas (see textures) paints a solid."""
 
     metres_per_swatch: float = 0.5
     _meshes: list[Mesh] = field(default_factory=list)
@@ -104,7 +106,7 @@ class Sculptor:
             [(x0, y1 - r, z1), (x1, y1 - r, z1), (x1, y1 - r, z0), (x0, y1 - r, z0)],
             [(x0 + r, y1, z1 - r), (x1 - r, y1, z1 - r), (x1 - r, y1, z0 + r), (x0 + r, y1, z0 + r)],
         ]
-        for lower, upper in zip(rings[:-1], rings[1:], strict=True):
+        for lower, upper in itertools.pairwise(rings):
             for i in range(4):
                 j = (i + 1) % 4
                 self.quad(lower[i], lower[j], upper[j], upper[i], swatch)
@@ -120,9 +122,10 @@ class Sculptor:
         turn: float = 0.0,
         ends: bool = True,
     ) -> None:
-        """Turns (radius, height) points, listed from below, about the vertical through `centre`: cups, lamps, vases, legs.
+        """Turns (radius, height) points, listed from below, about the vertical through `centre`: cups, lamps, vases.
 
-        The top is closed where its radius is not zero (unless not `ends`); the bottom is left open. `stretch_z` makes the section an ellipse, `turn` (rad) rotates it.
+        The top is closed where its radius is not zero (unless not `ends`); the bottom is left open. `stretch_z` makes
+        the section an ellipse, `turn` (rad) rotates it.
         """
         angles = turn + 2.0 * np.pi * np.arange(sides) / sides
         circle = np.stack([np.sin(angles), np.zeros(sides), np.cos(angles) * stretch_z], axis=1)

@@ -1,8 +1,8 @@
-"""The house's shell as one mesh file: floors with baked shadows, walls, ceilings, door frames, windows, the front door.
+"""The house's shell as one file: floors with baked shadows, walls, ceilings, door frames, windows, the front door.
 
-Two materials, so two draw calls, and few triangles: a software renderer pays for both. Light, skirting boards, wallpaper and
-window frames are therefore painted, not modelled. Ceilings face down only: seen from above they are culled, and no roof exists
-that could be walked on.
+Two materials, so two draw calls, and few triangles: a software renderer pays for both. Light, skirting boards,
+wallpaper and window frames are therefore painted, not modelled. Ceilings face down only: seen from above they are
+culled, and no roof exists that could be walked on.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def build_stage(plan: Plan, placements: Sequence[Placement], rng: np.random.Gene
         inner = plan.rooms[window.room].inner
         shell.wall(inner, window.side, (window.start, window.end, window.sill, window.top), _SKY, out=0.012)
     _front_door(plan, shell)
-    # Recast rounds heights up to its cells, counted from the lowest point of the scene: a face a little below the floor, seen by
-    # nobody, makes the navmesh lie at the floor's own height rather than one cell above it.
+    # Recast rounds heights up to its cells, counted from the lowest point of the scene: a face a little below the
+    # floor, seen by nobody, makes the navmesh lie at the floor's own height rather than one cell above it.
     shell.flat(plan.bounds, -_FOUNDATION_M, up=False, cell=_DARK)
     thresholds = [_floor_mesh(plan, opening.rect(WALL_M / 2)) for opening in plan.openings]
     floor = merge([_floor_mesh(plan, room.inner) for room in plan.rooms] + thresholds)
@@ -101,7 +101,7 @@ class _Shell:
     ) -> None:
         """A face `out` metres before a room's wall. `box` is (start, end, low, high): along the wall, and up.
 
-        It shows the whole cell, or, if not `whole`, the part of it that `box` is of the room's wall from corner to corner.
+        It shows the whole cell or, if not `whole`, the part of it that `box` is of the wall from corner to corner.
         """
         start, end, low, high = box
         first, last = (room.x0, room.x1) if side in ("north", "south") else (room.z0, room.z1)
@@ -147,7 +147,7 @@ class _Shell:
         self._meshes.append(Mesh(points, normals, inside, np.full((4, 3), light), triangles))
 
 
-# -- parts ---------------------------------------------------------------------------------------------------------------
+# -- parts -----------------------------------------------------------------------------------------------------------
 
 
 def _room(plan: Plan, index: int, shell: _Shell) -> None:
@@ -221,7 +221,7 @@ def _floor_mesh(plan: Plan, rect: Rect) -> Mesh:
     return Mesh(points, np.tile([0.0, 1.0, 0.0], (4, 1)), uvs, np.ones((4, 3)), np.array([[0, 1, 2], [0, 2, 3]]))
 
 
-# -- pictures ------------------------------------------------------------------------------------------------------------
+# -- pictures --------------------------------------------------------------------------------------------------------
 
 
 def _shell_picture(plan: Plan, rng: np.random.Generator) -> np.ndarray:
@@ -241,7 +241,7 @@ def _shell_picture(plan: Plan, rng: np.random.Generator) -> np.ndarray:
 
 
 def _wall_picture(room: Room, rng: np.random.Generator) -> np.ndarray:
-    """A wall from corner to corner and from floor to ceiling: paint, paper or tiles, skirting board, and the light on it."""
+    """A wall from corner to corner, floor to ceiling: paint, paper or tiles, skirting board, and the light on it."""
     n = _CELL_PIXELS
     row, column = np.indices((n, n))
     up, along = HEIGHT_M * (1.0 - (row + 0.5) / n), (column + 0.5) / n

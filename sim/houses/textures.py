@@ -62,7 +62,7 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], blur: float | tuple[
     return (field - field.mean()) / (field.std() or 1.0)
 
 
-# -- patterns: each gives how much of the accent colour (0..1) or of darkness (-1..0) every pixel has --------------------
+# -- patterns: each gives how much of the accent colour (0..1) or of darkness (-1..0) every pixel has ----------------
 
 
 def _plain(rng: np.random.Generator, n: int) -> np.ndarray:

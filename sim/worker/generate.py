@@ -1,7 +1,7 @@
 """The episode service: loads a generated house, checks it, and makes episodes for it.
 
-It runs the simulator that the tasks run (same navmesh, same semantic ids), so that what it calls reachable and visible is so in
-the tasks. Everything is a function of the house and the seed given with each request.
+It runs the simulator that the tasks run (same navmesh, same semantic ids), so that what it calls reachable and visible
+is so in the tasks. Everything is a function of the house and the seed given with each request.
 """
 
 import math
@@ -156,7 +156,7 @@ class Survey:
         if self.catalogue is None:
             raise TaskError("{} is no generated house: it has no catalogue".format(sim.habitat_config.scene))
         self._check_roof()
-        self.points, self._cells, pocket_m2 = self._free_ground()
+        self.points, pocket_m2 = self._free_ground()
         self.goals: Dict[str, List[Dict[str, Any]]] = {}
         unseen: List[str] = []
         wanted = [instance for instance in self.catalogue["instances"] if instance["category"] in categories]
@@ -196,8 +196,8 @@ class Survey:
         if top > _ROOF_M:
             raise HouseRefused("the navmesh reaches the roof ({:.1f} m)".format(top))
 
-    def _free_ground(self) -> Tuple[np.ndarray, Dict[Tuple[int, int], int], float]:
-        """Points of the ground-floor island on a grid ([n, 3] m), their cells, and the free area cut off from it (m2)."""
+    def _free_ground(self) -> Tuple[np.ndarray, float]:
+        """Points of the ground-floor island on a grid ([n, 3] m), and the free area cut off from it (m2)."""
         ground: Dict[Tuple[int, int], np.ndarray] = {}
         rooms = self.catalogue["rooms"]
         x0, z0 = min(r["box"][0] for r in rooms), min(r["box"][1] for r in rooms)
@@ -223,13 +223,12 @@ class Survey:
                     del ground[cell]
         if cut_off > _POCKET_M2:
             raise HouseRefused("{:.1f} m2 of floor are cut off".format(cut_off))
-        cells = sorted(ground)
-        points = np.array([ground[cell] for cell in cells], dtype=np.float32)
+        points = np.array([ground[cell] for cell in sorted(ground)], dtype=np.float32)
         for room in rooms:
             inside = _inside(points, room["box"])
             if inside.sum() * GRID_M**2 < _ROOM_FREE_M2:
                 raise HouseRefused("the {} has no free floor that can be reached".format(room["name"]))
-        return points, {cell: index for index, cell in enumerate(cells)}, cut_off
+        return points, cut_off
 
     def _views(self, instance: Dict[str, Any]) -> List[_View]:
         """Places near an instance from which the agent's camera sees it."""
@@ -321,7 +320,7 @@ class _EpisodeMaker:
         return self._all(episodes, count, "objectnav")
 
     def ext_objectnav(self, count: int) -> List[Dict[str, Any]]:
-        """Trials of `goals_per_trial` goals. A goal lies, where the house allows, some way from any instance of the one before."""
+        """Trials of `goals_per_trial` goals, each some way from all instances of the last where the house allows it."""
         rng = self._rng("ext_objectnav")
         episodes: List[Dict[str, Any]] = []
         names = sorted(self._views)
@@ -362,7 +361,7 @@ class _EpisodeMaker:
         return bool(least <= metres <= most)
 
     def _apart(self, names: List[str]) -> Dict[str, List[str]]:
-        """For each category the others whose every instance is further than the least start distance from its instances."""
+        """For each category those others of which no instance is nearer to its instances than the least distance."""
         least = self._limits["objectnav"][0]
         result: Dict[str, List[str]] = {}
         for name in names:
