@@ -168,6 +168,20 @@ class MemoryBank(nn.Module):
             for name, stream in self.config.streams.items()
         }
 
+    def cached(self, state: MemoryState) -> MemoryState:
+        """The same memory for inference with frozen weights: keys and values are projected once an entry.
+
+        Only where they are projected at all: with several heads and many tokens (see `retrieve`). Steps go on with
+        what is kept, through merges too. Call it again on a state from a file, or after the weights have changed.
+        """
+        with torch.no_grad():
+            return {
+                name: stream._replace(
+                    projected=self.stream(name).retrieve.project(stream.tokens, stream.tokens.shape[2])
+                )
+                for name, stream in state.items()
+            }
+
     def step(
         self,
         tokens: Tokens,
@@ -322,7 +336,7 @@ class MemoryBank(nn.Module):
         results = {
             name: consolidate(
                 state[name],
-                value,
+                self._stored(name, value, state[name]),
                 candidates[name],
                 decisions[name],
                 write,
@@ -335,6 +349,12 @@ class MemoryBank(nn.Module):
         return {name: after for name, (after, _) in results.items()}, {
             name: done for name, (_, done) in results.items()
         }
+
+    def _stored(self, name: str, tokens: Tensor, state: BankState) -> dict[str, Tensor]:
+        """What is written of `tokens` [B, N, D]: themselves, and their projections where the state keeps them."""
+        if not state.projected.shape[-1]:
+            return {"tokens": tokens}
+        return {"tokens": tokens, "projected": self.stream(name).retrieve.project(tokens, tokens.shape[1])}
 
     def _check(self, tokens: Tokens, times: Tensor, state: MemoryState) -> None:
         """Raises BankError where a stream or a shape is not the config's."""
@@ -352,6 +372,8 @@ class MemoryBank(nn.Module):
             ):
                 if tuple(shape) != wanted:
                     raise BankError(f"{what} has the shape {list(shape)}, not {list(wanted)}")
+            if state[name].projected.shape[-1] and torch.is_grad_enabled():
+                raise BankError("a cached state is for inference: use torch.no_grad(), or a state that is not cached")
 
 
 def _reset(state: MemoryState, rows: Tensor | None) -> MemoryState:

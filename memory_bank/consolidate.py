@@ -61,7 +61,7 @@ def propose(state: BankState, new: Tensor, now: Tensor, reads_similarity: bool) 
 
 def consolidate(
     state: BankState,
-    new: Tensor,
+    new: dict[str, Tensor],
     candidates: Candidates,
     decision: Decision,
     write: Tensor,
@@ -73,7 +73,8 @@ def consolidate(
 
     Args:
         state: B rows.
-        new: [B, N, D] the tokens to write, of the state's dtype.
+        new: what to write: {"tokens": [B, N, D]} and, where the state keeps them, {"projected": [B, N, P]}, which being
+            linear in the tokens moves and merges as they do.
         candidates: of `state` and `new`, from `propose`.
         decision: of the strategy.
         write: [B] bool: the rows that write.
@@ -88,7 +89,7 @@ def consolidate(
     seam = torch.where(merges, remove - 1, 0)
 
     # Where each of the L places takes its entry from: one further on behind the gap, and the new one where a row grows.
-    place = torch.arange(state.capacity, device=new.device)
+    place = torch.arange(state.capacity, device=state.size.device)
     source = place + (place >= remove[:, None])
     source = torch.where(grows[:, None] & (place == state.size[:, None]), state.capacity, source)
 
@@ -107,14 +108,15 @@ def consolidate(
     at_seam = merges[:, None] & (place == seam[:, None])
     fields = {name: torch.where(at_seam, one[:, None], each.gather(1, source)) for name, (each, one) in merged.items()}
 
-    tokens = _move_tokens(state.tokens, new, source)
-    tokens = _put(tokens, seam, _merge(state.tokens, new, seam, weight), merges)
-    similarity = candidates.similarity.gather(1, source)
+    for name, value in new.items():
+        stored = getattr(state, name)
+        fields[name] = _put(_move(stored, value, source), seam, _merge(stored, value, seam, weight), merges)
+    fields["similarity"] = candidates.similarity.gather(1, source)
     if reads_similarity:
-        similarity = _mend_similarity(similarity, tokens, torch.where(merges, seam, remove), consolidates)
-    state = state._replace(
-        tokens=tokens, similarity=similarity, size=state.size + grows, written=state.written + write, **fields
-    )
+        fields["similarity"] = _mend_similarity(
+            fields["similarity"], fields["tokens"], torch.where(merges, seam, remove), consolidates
+        )
+    state = state._replace(size=state.size + grows, written=state.written + write, **fields)
     return state, Written(grew=grows, removed=torch.where(consolidates, remove, -1), merged=merges)
 
 
@@ -125,7 +127,7 @@ def token_similarity(a: Tensor, b: Tensor) -> Tensor:
     return ((a * b).sum(dim=-1) / (norms[0] * norms[1])).mean(dim=-1)
 
 
-def _move_tokens(tokens: Tensor, new: Tensor, source: Tensor) -> Tensor:
+def _move(tokens: Tensor, new: Tensor, source: Tensor) -> Tensor:
     """[B, L, N, D]: place l of row b takes entry `source[b, l]` of the L stored ones and, as the last, the new one."""
     rows, capacity = source.shape
     row = torch.arange(rows, device=source.device)[:, None]

@@ -1,7 +1,7 @@
 """Banks on disk: one safetensors file with a JSON header, written whole or not at all.
 
 header     {"format", "version", "config": BankConfig, "rows", "sha256" of the tensors}
-tensors    weights/NAME of the module; state/STREAM/FIELD of `BankState`
+tensors    weights/NAME of the module; state/STREAM/FIELD of `BankState`, but for `projected`
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def save_bank(path: Path, bank: MemoryBank, state: MemoryState | None = None, we
     if weights:
         tensors |= {f"weights/{name}": value for name, value in bank.state_dict().items()}
     for name, stream in (state or {}).items():
-        tensors |= {f"state/{name}/{field}": value for field, value in stream.tidy()._asdict().items()}
+        fields = stream.tidy()._asdict()
+        del fields["projected"]  # of the weights, not of memory: `MemoryBank.cached` makes it again
+        tensors |= {f"state/{name}/{field}": value for field, value in fields.items()}
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     header = {
         "format": FORMAT,
@@ -131,8 +133,9 @@ def _state(
         prefix = f"state/{name}/"
         fields = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         like = BankState.empty(rows, config.capacity, stream.tokens, stream.bank_width, device="meta")
-        _match(path, f"the state of '{name}'", fields, {key: value.shape for key, value in like._asdict().items()})
-        state[name] = BankState(**fields)
+        expected = {key: value.shape for key, value in like._asdict().items() if key != "projected"}
+        _match(path, f"the state of '{name}'", fields, expected)
+        state[name] = BankState(**fields, projected=fields["tokens"][..., :0])
         sizes = state[name].size
         if bool(((sizes < 0) | (sizes > config.capacity)).any()):
             raise BankFileError(f"{path} is damaged: '{name}' has rows of more than {config.capacity} entries")

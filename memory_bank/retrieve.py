@@ -7,19 +7,21 @@
 then a feed-forward network; two such blocks, each post-norm, and the second asks with what the first found. A row that
 remembers nothing retrieves the present itself.
 
-Projections of keys and values are not computed once a step, as the equations read, nor once an entry, but never
-wherever that is cheaper, which it is for one head. They are linear, so that the query can be projected back instead:
+Keys and values are not projected in every step, as the equations read, nor once an entry, but not at all. Projections
+are linear, so that the query can be brought to the entries instead:
 
     (W_q x) . (W_k (m + TE))  =  (W_k^T W_q x) . m  +  (W_k^T W_q x) . TE
     sum_i p_i (W_v m_i + b_v)  =  W_v (sum_i p_i m_i) + b_v
 
-N queries are projected in place of L * N keys and values, time adds one number an entry to the scores, and entries,
-being detached, need no gradient.
+N queries are projected in place of L * N keys and L * N values, time adds one number an entry to the scores, and
+entries, being detached, ask for no gradient. With several heads every head brings its own query, which is dearer than
+projecting the entries where queries are many: there they are projected, in inference once (`MemoryBank.cached`).
 """
 
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -66,35 +68,41 @@ class RetrievalBlock(nn.Module):
         self.ffn = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.ffn_norm = nn.LayerNorm(width)
 
-    def forward(self, query: Tensor, memory: Tensor, time: Tensor | None, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, query: Tensor, memory: Tensor, projected: Tensor | None, time: Tensor | None, valid: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """One block.
 
         Args:
             query: [B, N, D].
             memory: [B, L, M, D] entries of M tokens.
+            projected: [B, L, M, 2 D] their keys and values if they are at hand: see `project`.
             time: [B, L, D] their time embedding, or None.
             valid: [B, L] bool; at least one a row.
 
         Returns:
             what was found [B, N, D]; attention [B, heads * N, L, M], which sums to 1 over entries and tokens.
         """
-        attended, attention = self.attend(query, memory, time, valid)
+        attended, attention = self.attend(query, memory, projected, time, valid)
         found = self.attn_norm(query + attended)
         return self.ffn_norm(found + self.ffn(found)), attention
 
-    def attend(self, query: Tensor, memory: Tensor, time: Tensor | None, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def attend(
+        self, query: Tensor, memory: Tensor, projected: Tensor | None, time: Tensor | None, valid: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """softmax(q K^T / sqrt(D / heads)) V, before the residual; arguments and results as in `forward`."""
         (rows, tokens, width), (entries, entry_tokens) = query.shape, memory.shape[1:3]
         head = width // self.heads
-        stored = memory.flatten(1, 2)
         q = self._split(self.q_proj(query)) / math.sqrt(head)  # [B, heads, N, D / heads]
-        project_query = self.heads * tokens <= width + tokens  # heads N D multiplications a stored token, or (N + D) D
-        if project_query:
+        to_memory = not self.projects_entries(tokens)
+        if to_memory:
             q = torch.einsum("bhne,hed->bhnd", q, self.k_proj.weight.view(self.heads, head, width))
-            q, keys, values = q.flatten(1, 2)[:, None], stored[:, None], stored[:, None]
+            q = q.flatten(1, 2)[:, None]  # [B, 1, heads * N, D]
+            keys = values = memory.flatten(1, 2)[:, None]
             time_keys = None if time is None else time[:, None]
         else:
-            keys, values = self._split(self.k_proj(stored)), self._split(F.linear(stored, self.v_proj.weight))
+            both = self.project(memory) if projected is None else projected
+            keys, values = (self._split(each) for each in both.flatten(1, 2).chunk(2, dim=-1))
             time_keys = None if time is None else self._split(self.k_proj(time))
 
         scores = (q @ keys.mT).view(rows, self.heads * tokens, entries, entry_tokens)
@@ -105,10 +113,21 @@ class RetrievalBlock(nn.Module):
         attention = torch.softmax(scores.flatten(2), dim=-1)
 
         found = attention.view(*q.shape[:3], -1) @ values
-        if project_query:
+        if to_memory:
             found = found.view(rows, self.heads, tokens, width)
             found = torch.einsum("bhnd,hed->bhne", found, self.v_proj.weight.view(self.heads, head, width))
         return found.transpose(1, 2).flatten(2) + self.v_proj.bias, attention.view_as(scores)
+
+    def projects_entries(self, tokens: int) -> bool:
+        """Whether projecting entries is cheaper than bringing N queries to them.
+
+        The latter takes heads * N * D multiplications a stored token, the former N * D and D * D for the projection.
+        """
+        return self.heads * tokens > tokens + self.q_proj.in_features
+
+    def project(self, stored: Tensor) -> Tensor:
+        """[..., D] -> [..., 2 D]: keys without time, and values without their bias. Linear in what is stored."""
+        return torch.cat([self.k_proj(stored), F.linear(stored, self.v_proj.weight)], dim=-1)
 
     def _split(self, x: Tensor) -> Tensor:
         """[B, S, D] -> [B, heads, S, D / heads]."""
@@ -147,11 +166,29 @@ class Retrieval(nn.Module):
         time = None
         if self.time is not None:
             time = self.time(now[:, None] - state.time if self.clock == AGE else state.time)
+        kept = (
+            state.projected.chunk(len(self.blocks), dim=-1) if state.projected.shape[-1] else [None] * len(self.blocks)
+        )
         query, attentions = current, []
-        for block in self.blocks:
-            query, attention = block(query, memory, time, valid)
+        for block, projected in zip(self.blocks, kept, strict=True):
+            query, attention = block(query, memory, projected, time, valid)
             if trace:
                 on_entries = attention.detach().sum(dim=-1).mean(dim=1)
                 attentions.append(on_entries * ~empty[:, None])
         retrieved = torch.where(empty[:, None, None], current, query)
         return retrieved, torch.stack(attentions, dim=1) if trace else None
+
+    def project(self, stored: Tensor, tokens: int) -> Tensor:
+        """What `BankState.projected` keeps of entries that N queries will ask.
+
+        Args:
+            stored: [..., N, D].
+            tokens: N.
+
+        Returns:
+            [..., N, P]: of all blocks, or with P = 0 if they do not project entries.
+        """
+        blocks = [cast(RetrievalBlock, block) for block in self.blocks]
+        if not blocks[0].projects_entries(tokens):
+            return stored[..., :0]
+        return torch.cat([block.project(stored) for block in blocks], dim=-1)

@@ -27,7 +27,7 @@ class Sessions:
 
     def __init__(self, bank: MemoryBank, rows: int) -> None:
         self.bank = bank
-        self._state = bank.empty_state(rows)
+        self._state = bank.cached(bank.empty_state(rows))
         self._row_of: dict[str, int] = {}
         self._free = list(range(rows))[::-1]
         self._lock = threading.Lock()

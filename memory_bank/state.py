@@ -29,6 +29,9 @@ class BankState(NamedTuple):
 
     tokens: Tensor
     """[B, L, N, D] what is remembered."""
+    projected: Tensor
+    """[B, L, N, P] the keys and values of `tokens`, for inference with frozen weights: see `MemoryBank.cached`. P is 0
+    where none are kept."""
     time: Tensor
     """[B, L] float64, seconds: the time an entry's keys carry."""
     start: Tensor
@@ -85,6 +88,7 @@ class BankState(NamedTuple):
             seeds = torch.arange(rows, device=device)
         return cls(
             tokens=torch.zeros(rows, capacity, tokens, width, dtype=dtype, device=device),
+            projected=torch.zeros(rows, capacity, tokens, 0, dtype=dtype, device=device),
             time=entries(torch.float64),
             start=entries(torch.float64),
             end=entries(torch.float64),
@@ -136,7 +140,7 @@ class BankState(NamedTuple):
             mine.copy_(theirs)
 
 
-ENTRY_FIELDS = ("tokens", "time", "start", "end", "counts", "first", "last", "similarity")
+ENTRY_FIELDS = ("tokens", "projected", "time", "start", "end", "counts", "first", "last", "similarity")
 """Fields of `BankState` with one value (or one set of tokens) an entry."""
 
 MemoryState = dict[str, BankState]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reference import Entry, ReferenceBank, hash_below
 from torch import Tensor
 
-from memory_bank import BankConfig, MemoryBank, Sequence, StreamConfig
+from memory_bank import BankConfig, BankError, MemoryBank, Sequence, StreamConfig
 from memory_bank.strategies import STRATEGIES
 from memory_bank.strategies.reservoir import draw
 
@@ -135,6 +135,25 @@ def test_step_by_step_equals_the_training_pass():
                 state = out.state
                 for name in config.streams:
                     torch.testing.assert_close(out.tokens[name][0], trained.tokens[name][row, t], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_projecting_an_entry_once_equals_projecting_it_in_every_step(strategy):
+    """With four heads and many tokens entries are projected; a cached state keeps that through moves and merges."""
+    streams = {"perceptual": StreamConfig(tokens=24, dim=8, heads=4), "cognitive": StreamConfig(1, 12, heads=4)}
+    bank = make_bank(small_config(streams=streams, strategy=strategy, merge_weight="count"))
+    tokens, times, mask, reset = _episodes(bank.config, 3, 20, torch.float32, masked=True, resets=True, seed=1)
+    with torch.no_grad():
+        plain = bank.unroll(tokens, times, bank.empty_state(3), mask, reset)
+        kept = bank.unroll(tokens, times, bank.cached(bank.empty_state(3)), mask, reset)
+    assert kept.state["perceptual"].projected.shape == (3, 3, 24, 2 * 2 * 8)
+    assert kept.state["cognitive"].projected.shape[-1] == 0
+    for name in streams:
+        torch.testing.assert_close(kept.tokens[name], plain.tokens[name], rtol=1e-5, atol=1e-5)
+    again = bank.cached(plain.state)["perceptual"]
+    torch.testing.assert_close(kept.state["perceptual"].tidy().projected, again.tidy().projected, rtol=1e-5, atol=1e-5)
+    with pytest.raises(BankError, match="for inference"):
+        bank.unroll(tokens, times, kept.state)
 
 
 def test_the_reservoirs_draw_is_the_same_hash_in_tensors():
