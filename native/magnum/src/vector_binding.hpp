@@ -65,6 +65,13 @@ template <class V, class... Rest> void arithmetic(py::class_<V, Rest...>& cls) {
 template <class V, class... Rest> void constructible(py::class_<V, Rest...>& cls) {
     typedef typename V::Scalar T;
     cls.def(py::init<>()).def(py::init<const V&>()).def(py::init<T>(), py::arg("value"));
+    // Implicit conversion would do as well, and take twice as long: it makes a Python object of the numbers first.
+    cls.def(py::init([](const py::object& numbers) {
+                V out;
+                if (!convert::read(numbers.ptr(), out)) throw py::reference_cast_error();  // on to the next overload
+                return out;
+            }),
+            py::arg("numbers"));
     if constexpr (V::Size == 2) cls.def(py::init<T, T>(), py::arg("x"), py::arg("y"));
     if constexpr (V::Size == 3)
         cls.def(py::init<T, T, T>(), py::arg("x"), py::arg("y"), py::arg("z"))

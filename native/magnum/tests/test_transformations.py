@@ -245,7 +245,9 @@ def test_slerp_agrees_with_scipy(cls, vector, matrix, atol, rng):
             found = mn.math.slerp_shortest_path(p, q, t)
             assert (scipy_of(found) * between(t).inv()).magnitude() < 100 * atol
             assert mn.math.lerp(p, q, t).is_normalized()
+        assert float(mn.math.half_angle(p, q)) == pytest.approx(np.arccos(mn.math.dot(p, q)), abs=1e3 * atol)
     assert mn.math.slerp(p, p, 0.5) == p
+    assert mn.math.slerp(p, -p, 0.5) == p
     with pytest.raises(ValueError, match="normalized"):
         mn.math.slerp(p * 2.0, q, 0.5)
 
