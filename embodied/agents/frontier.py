@@ -37,6 +37,9 @@ from embodied.agents.planning import Plan, in_sight, plan_from
 from sim.config import SimConfig
 
 DETECTIONS = "detections"
+_DETOUR_WEIGHT = 0.3
+#: How near the robot wants to come to an object, and how far round it looks for a way.
+_BESIDE_M, _AROUND_M = 1.0, 2.5
 #: A command of (almost) no speed and no turn is habitat-lab's stop.
 _MIN_SPEED_M_S = 0.05
 
@@ -241,7 +244,10 @@ class _Explorer:
             start = self.grid.cell_of(*pose[:2])
             plan = plan_from(self.grid, start, self._radius_m, through_unknown=False)
             target = self._object_target(plan, known) if known else None
-            target = target or self._frontier_target(plan)
+            if target is None:
+                target = self._frontier_target(plan)
+            elif self._gap_m(target) > _BESIDE_M:  # perhaps a way nearer to it has not been seen yet
+                target = self._frontier_target(plan, towards=target.face) or target
             if target is None:
                 return self._search_again()
             self._follow(plan, target)
@@ -263,15 +269,23 @@ class _Explorer:
         cells = around.reachable()
         lengths = around.lengths(cells)
         gaps = self.grid.cell_m * np.hypot(*(cells - np.array(cell)).T)
-        usable = (lengths < 2.0 * sighting.range_m + 2.0) & np.isfinite(plan.lengths(cells))
+        usable = np.isfinite(lengths) & np.isfinite(plan.lengths(cells))
         if not usable.any():
             return None
-        close = usable & (gaps <= gaps[usable].min() + 0.15)
-        best = cells[close][np.argmin(lengths[close])]
+        # What was in plain view is no long way off: a cell that is nearer but far round is behind a wall.
+        detours = np.where(usable, np.maximum(0.0, lengths - sighting.range_m), 0.0)
+        score = np.where(usable, gaps + _DETOUR_WEIGHT * detours, np.inf)
+        best = cells[np.argmin(np.where(score <= score.min() + 0.15, lengths, np.inf))]
         return _Target((int(best[0]), int(best[1])), self.grid.centre_of(np.array(cell)), is_goal=True)
 
-    def _frontier_target(self, plan: Plan) -> _Target | None:
-        """The frontier that is cheapest to reach: its nearest cell, facing what is unknown there."""
+    def _gap_m(self, target: _Target) -> float:
+        return float(np.hypot(*(self.grid.centre_of(np.array(target.cell)) - target.face)))
+
+    def _frontier_target(self, plan: Plan, towards: np.ndarray | None = None) -> _Target | None:
+        """The frontier that is cheapest to reach: its nearest cell, facing what is unknown there.
+
+        With `towards` (m) only frontiers around that place count, the nearer to it the better.
+        """
         rows, columns = plan.metres.shape
         window = (slice(plan.corner[0], plan.corner[0] + rows), slice(plan.corner[1], plan.corner[1] + columns))
         unknown = ~self.grid.inspected[window] & ~self.grid.obstacles[window]
@@ -282,6 +296,12 @@ class _Explorer:
         sizes = ndimage.sum_labels(frontier, labels, np.arange(1, count + 1))
         nearest = ndimage.minimum(plan.metres, labels, np.arange(1, count + 1))
         cost_m = np.where(sizes >= self._config.min_frontier_cells, nearest, np.inf)
+        if towards is not None:
+            centres = np.array(ndimage.center_of_mass(frontier, labels, np.arange(1, count + 1))) + np.array(
+                plan.corner
+            )
+            gaps = np.hypot(*(self.grid.centre_of(centres) - towards).T)
+            cost_m = np.where(gaps < _AROUND_M, cost_m + 2.0 * gaps, np.inf)
         if self._target is not None:  # another one must be worth turning round for
             i, j = np.array(self._target.cell) - plan.corner
             kept = np.unique(labels[max(0, i - 2) : i + 3, max(0, j - 2) : j + 3])
