@@ -17,9 +17,9 @@ from memory_bank.trace import FORGOT, MERGED, EpisodeTrace, Trace
 def draw_trace(trace: Trace, row: int = 0, episode: int = -1, block: int = -1) -> Figure:
     """One episode of one row, a pair of panels a stream.
 
-    Above, over the time of each step: the moments that are remembered, shaded by the attention on them (an entry's
-    share is spread evenly over what it spans, so a long merged entry is pale); a line joins the two entries that a
-    step merged, a cross marks one that it forgot. Below: the gate, and the share of memory.
+    Above, over the time of each step: the moments that are remembered, in the colour of the attention on the entry that
+    holds them (a merged entry holds many); a line joins the two entries that a step merged, a cross marks one that it
+    forgot. Below: the share of memory in what came out.
 
     Args:
         trace: the recording.

@@ -91,14 +91,14 @@ class EpisodeTrace:
     """[S] writes before each step."""
 
     def attention_on_writes(self, block: int = -1) -> np.ndarray:
-        """[S, W]: each step's attention by write of the episode; an entry's share is spread evenly over those it spans.
+        """[S, W]: each step's attention on the entry that holds each write of the episode.
 
         NaN where nothing was remembered of a write. W is the number of writes.
         """
         image = np.full((len(self.entries), int(self.written.max(initial=0)) + 1), np.nan)
         for row, entries in zip(image, self.entries, strict=True):
             for entry in entries:
-                row[entry.first : entry.last + 1] = entry.attention[block] / (entry.last + 1 - entry.first)
+                row[entry.first : entry.last + 1] = entry.attention[block]
         return image
 
     def write_times(self) -> np.ndarray:

@@ -94,7 +94,7 @@ def test_episodes_are_told_apart_and_padding_is_idle():
     assert [event.kind for event in second.events] == ["grew"] * 3 + ["idle"] * 2
     assert second.entries[0] == []
     image = first.attention_on_writes()
-    assert image.shape == (4, 4)
+    np.testing.assert_array_equal(np.isnan(image), np.triu(np.ones((4, 4))))
     np.testing.assert_allclose(np.nansum(image, axis=1), [0, 1, 1, 1], atol=1e-6)
     assert first.write_times().tolist() == pytest.approx([0.0, 0.1, 0.2, 0.3])
 
@@ -112,8 +112,9 @@ def test_it_is_drawn(strategy, tmp_path):
         told = trace.episodes("perceptual", row)[episode]
         changed = [event for event in told.events if event.kind in ("merged", "forgot")]
         assert len(attention.get_lines()) == len(changed)
-        shown = np.ma.filled(attention.collections[0].get_array(), np.nan)
-        np.testing.assert_allclose(np.nansum(shown), sum(len(entries) > 0 for entries in told.entries), atol=1e-5)
+        shown = np.ma.filled(attention.collections[0].get_array(), 0.0)
+        shares = [entry.attention[-1] * entry.observations for entries in told.entries for entry in entries]
+        np.testing.assert_allclose(shown.sum(), sum(shares), atol=1e-5)
     save_drawing(figure, tmp_path / "trace.png")
     assert (tmp_path / "trace.png").read_bytes().startswith(b"\x89PNG")
 
