@@ -45,8 +45,7 @@ def prepare() -> None:
 
 
 def _defer_slow_imports() -> None:
-    """Puts off numba and scipy.stats, most of a worker's start-up, until something uses them: noise models and maps do.
-    """
+    """Puts numba and scipy.stats off, most of a worker's start-up, until a noise model or a map uses them."""
     sys.modules["numba"] = None  # numpy-quaternion takes numba where it finds it, and compiles at import
     import quaternion  # noqa: F401
 
@@ -56,8 +55,7 @@ def _defer_slow_imports() -> None:
 
 
 class _LateModule(types.ModuleType):
-    """Stands for a module until one of its names is asked for; a numba decorator waits for the function's first call.
-    """
+    """Stands for a module until a name of it is asked for; a numba decorator waits for its function's first call."""
 
     def __getattr__(self, name):
         if name.startswith("__"):
