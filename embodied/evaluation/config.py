@@ -9,7 +9,9 @@ from pathlib import Path
 from embodied.agents.registry import AGENTS, agent_class
 from sim.config import SimConfig
 
-HOUSE, TRIAL = "house", "trial"
+HOUSE, TRIAL, AUTO = "house", "trial", "auto"
+#: The fewest houses whose resampling says something.
+MIN_HOUSES = 8
 
 
 @dataclass
@@ -33,9 +35,10 @@ class EvalConfig:
         default=True, metadata={"help": "go on with an evaluation of the same settings that was cut off"}
     )
     cluster: str = field(
-        default=HOUSE,
+        default=AUTO,
         metadata={
-            "help": "what the bootstrap resamples: house (how far results carry to other houses) or trial (one episode)"
+            "help": "what the bootstrap resamples: house (how far results carry to other houses), trial (one episode), "
+            f"or auto (house if there are at least {MIN_HOUSES}, else trial)"
         },
     )
     confidence: float = field(default=0.95, metadata={"help": "of the intervals"})
@@ -56,8 +59,8 @@ class EvalConfig:
                 raise ValueError(f"agents has '{label}' twice: give each its own name as LABEL=NAME_OR_PATH")
         for entry in self.agents:
             agent_class(source_of(entry))
-        if self.cluster not in (HOUSE, TRIAL):
-            raise ValueError(f"cluster must be {HOUSE} or {TRIAL}, not '{self.cluster}'")
+        if self.cluster not in (HOUSE, TRIAL, AUTO):
+            raise ValueError(f"cluster must be {HOUSE}, {TRIAL} or {AUTO}, not '{self.cluster}'")
         if not 0.0 < self.confidence < 1.0:
             raise ValueError(f"confidence must lie between 0 and 1, not {self.confidence}")
         if self.episodes < 0:

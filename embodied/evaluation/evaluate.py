@@ -27,7 +27,15 @@ from embodied.evaluation.config import HOUSE, EvalConfig, label_of, source_of
 from embodied.evaluation.episodes import EpisodeResult, finite, read_parquet, write_parquet
 from embodied.evaluation.progress import EvaluationProgress
 from embodied.evaluation.runner import run_agents
-from embodied.evaluation.statistics import EPISODE_METRICS, METRICS, Clusters, by_cluster, by_goal_index, cluster_of
+from embodied.evaluation.statistics import (
+    EPISODE_METRICS,
+    METRICS,
+    Clusters,
+    by_cluster,
+    by_goal_index,
+    choose_cluster,
+    cluster_of,
+)
 from embodied.files import write_atomically
 from sim.runtime import ROOT
 
@@ -76,9 +84,9 @@ def evaluate(config: EvalConfig, console: Console | None = None) -> dict[str, An
 
 def summarise(config: EvalConfig, results: dict[str, list[EpisodeResult]]) -> dict[str, Any]:
     """Every agent's means with intervals, by goal index too, and its margin over the reference agent."""
-    names = sorted(
-        {cluster_of(result, config.cluster) for agent in results.values() for result in agent if not result.error}
-    )
+    ran = [result for agent in results.values() for result in agent if not result.error]
+    cluster = choose_cluster(config.cluster, len({result.scene for result in ran}))
+    names = sorted({cluster_of(result, cluster) for result in ran})
     clusters = Clusters(names, config.bootstrap_samples, config.confidence, config.seed)
     reference = results.get(config.reference)
     agents = {}
@@ -96,17 +104,15 @@ def summarise(config: EvalConfig, results: dict[str, list[EpisodeResult]]) -> di
             "not_run": {str(result.index): result.error for result in own if result.error},
             "run_again": [result.index for result in own if result.attempts > 1 and not result.error],
             "metrics": {
-                metric: asdict(clusters.estimate(by_cluster(own, config.cluster, metric)))
+                metric: asdict(clusters.estimate(by_cluster(own, cluster, metric)))
                 for metric in (*METRICS, *EPISODE_METRICS)
             },
-            "by_goal_index": _by_goal_index(own, config, clusters),
+            "by_goal_index": _by_goal_index(own, cluster, clusters),
             "margin": {}
             if reference is None or label == config.reference
             else {
                 metric: asdict(
-                    clusters.difference(
-                        by_cluster(own, config.cluster, metric), by_cluster(reference, config.cluster, metric)
-                    )
+                    clusters.difference(by_cluster(own, cluster, metric), by_cluster(reference, cluster, metric))
                 )
                 for metric in _MARGIN_METRICS
             },
@@ -115,9 +121,9 @@ def summarise(config: EvalConfig, results: dict[str, list[EpisodeResult]]) -> di
         "format": FORMAT,
         "config": asdict(config),
         "reference": config.reference if reference is not None else "",
-        "cluster": config.cluster,
+        "cluster": cluster,
         "clusters": len(names),
-        "houses": len({result.scene for agent in results.values() for result in agent if result.scene}),
+        "houses": len({result.scene for result in ran}),
         "confidence": config.confidence,
         "agents": agents,
     }
@@ -139,16 +145,13 @@ def load(folder: Path) -> tuple[dict[str, Any], list[EpisodeResult]]:
     return body, read_parquet(folder / "episodes.parquet")
 
 
-def _by_goal_index(results: list[EpisodeResult], config: EvalConfig, clusters: Clusters) -> list[dict[str, Any]]:
+def _by_goal_index(results: list[EpisodeResult], cluster: str, clusters: Clusters) -> list[dict[str, Any]]:
     """Per place in the trials' goal streams: {metric: estimate}; empty where every episode has one goal."""
     longest = max((len(result.goals) for result in results if not result.error), default=0)
     if longest < 2:
         return []
     return [
-        {
-            metric: asdict(clusters.estimate(by_goal_index(results, config.cluster, metric, index)))
-            for metric in _INDEX_METRICS
-        }
+        {metric: asdict(clusters.estimate(by_goal_index(results, cluster, metric, index))) for metric in _INDEX_METRICS}
         for index in range(longest)
     ]
 
@@ -183,5 +186,6 @@ def commit() -> str:
 
 def cluster_words(body: dict[str, Any]) -> str:
     """How the intervals came about, for people."""
-    unit = "houses" if body["cluster"] == HOUSE else "episodes"
+    kind = "house" if body["cluster"] == HOUSE else "episode"
+    unit = kind if body["clusters"] == 1 else f"{kind}s"
     return f"{body['confidence']:.0%} intervals: bootstrap over {body['clusters']} {unit}"

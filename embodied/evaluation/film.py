@@ -32,8 +32,8 @@ _NAVIGABLE, _WALL, _PATH, _ROBOT, _GOAL = (226, 230, 236), (58, 64, 74), (37, 99
 class FloorMap:
     """The navigable floor of a house, from above.
 
-    `navigable` is bool [rows (z), columns (x)]; `origin_xz` (m) is the corner of cell (0, 0). `goals` are the instances
-    of the goal, or goals in the order they were sought, each {category, positions ([[x, y, z]], m)}.
+    `navigable` is bool [rows (z), columns (x)]; `origin_xz` (m) is the corner of cell (0, 0). `goals` are the
+    categories sought, in order, each {category, positions of its instances ([[x, y, z]], m)}.
     """
 
     navigable: np.ndarray
@@ -103,7 +103,7 @@ def film(
                 )
                 advance()
             assert floor is not None
-            _write_map(folder / "maps" / str(index), floor)
+            write_map(folder / "maps" / str(index), floor)
     finally:
         env.close()
     return films
@@ -118,18 +118,20 @@ class _Replay:
         self._max_steps = max_steps
         self.deviation_m = 0.0
         self._observations, _ = env.reset(options={"counts": [result.index]})
+        categories = list(dict.fromkeys(goal.category for goal in result.goals if goal.category))
         body, cells = env.call(0, "top_down_map")
         navigable = np.frombuffer(cells, np.uint8).reshape(body["shape"]).astype(bool)
-        self.floor = FloorMap(navigable, tuple(body["origin_xz"]), float(body["metres_per_cell"]), []).crop()
+        goals = [env.call(0, "goals", category=category)[0] for category in categories] or [env.call(0, "goals")[0]]
+        self.floor = FloorMap(navigable, tuple(body["origin_xz"]), float(body["metres_per_cell"]), goals).crop()
 
     def frames(self) -> Iterator[np.ndarray]:
         """Pictures uint8 [height, width, 3]: what the robot saw beside where it was."""
         steps = min(len(self._result.actions), self._max_steps)
         stride = max(1, -(-steps // _MAX_FRAMES))
-        goal = self._look_up_goal()
+        goal, _ = self._env.call(0, "goals")
         picture = _Picture(self.floor, self._observations["rgb"][0].shape[0])
-        yield picture.frame(self._observations["rgb"][0], self._result.path[:1], goal, 0, len(self.floor.goals))
-        goal_index = 0.0
+        yield picture.frame(self._observations["rgb"][0], self._result.path[:1], goal, 0, 1)
+        number = 1
         for step, action in enumerate(self._result.actions[:steps], start=1):
             dtype = np.int64 if self._env.action_names else np.float32
             observations, _, terminated, truncated, infos = self._env.step(np.array([action], dtype=dtype))
@@ -143,19 +145,14 @@ class _Replay:
             self.deviation_m = max(self.deviation_m, float(np.abs(here - self._result.path[step][:3]).max()))
             rgb = infos["final_obs"][0]["rgb"] if over else observations["rgb"][0]
             if step % stride == 0 or over or step == steps:
-                yield picture.frame(rgb, self._result.path[: step + 1], goal, step, len(self.floor.goals))
+                yield picture.frame(rgb, self._result.path[: step + 1], goal, step, number)
             if over:
                 break
-            if metrics.get("goal_sequence.index", 0.0) != goal_index:
-                goal_index = metrics["goal_sequence.index"]
-                goal = self._look_up_goal()
+            if metrics.get("goal_sequence.index", 0.0) + 1 != number:
+                number = int(metrics["goal_sequence.index"]) + 1
+                goal, _ = self._env.call(0, "goals")
         for _ in range(_FRAMES_PER_S):  # hold the last picture a second
-            yield picture.frame(rgb, self._result.path[: steps + 1], goal, steps, len(self.floor.goals))
-
-    def _look_up_goal(self) -> dict[str, Any]:
-        goal, _ = self._env.call(0, "goals")
-        self.floor.goals.append(goal)
-        return goal
+            yield picture.frame(rgb, self._result.path[: steps + 1], goal, steps, number)
 
 
 class _Picture:
@@ -237,7 +234,7 @@ def write_video(path: Path, frames: Iterator[np.ndarray], crf: int = 30) -> None
         writer.close()
 
 
-def _write_map(stem: Path, floor: FloorMap) -> None:
+def write_map(stem: Path, floor: FloorMap) -> None:
     picture = Image.fromarray((floor.navigable * 255).astype(np.uint8)).convert("1")
     with replacing(stem.with_suffix(".png")) as draft:
         picture.save(draft, format="PNG")

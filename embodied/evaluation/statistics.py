@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embodied.evaluation.config import HOUSE
+from embodied.evaluation.config import AUTO, HOUSE, MIN_HOUSES, TRIAL
 from embodied.evaluation.episodes import EpisodeResult, GoalResult
 
 #: Metrics of a goal: name -> its value, NaN where it has none.
@@ -114,6 +114,13 @@ def by_goal_index(results: list[EpisodeResult], cluster: str, metric: str, index
         if not result.error and index < len(result.goals):
             grouped.setdefault(cluster_of(result, cluster), []).append(METRICS[metric](result.goals[index]))
     return grouped
+
+
+def choose_cluster(asked: str, houses: int) -> str:
+    """What to resample: as asked; `auto` takes houses where there are enough to resample."""
+    if asked == AUTO:
+        return HOUSE if houses >= MIN_HOUSES else TRIAL
+    return asked
 
 
 def cluster_of(result: EpisodeResult, cluster: str) -> str:

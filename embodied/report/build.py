@@ -15,7 +15,7 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from embodied.evaluation.config import slug
+from embodied.evaluation.config import MIN_HOUSES, slug
 from embodied.evaluation.episodes import EpisodeResult
 from embodied.evaluation.evaluate import cluster_words, load
 from embodied.evaluation.film import FloorMap, first_frame, read_map
@@ -24,7 +24,7 @@ from embodied.report import plots
 from embodied.report.config import ReportConfig
 
 _TASKS = {"pointnav": "PointNav", "objectnav": "ObjectNav", "ext_objectnav": "ExtObjectNav"}
-_LOG_NAMES = ("log.jsonl", "metrics.jsonl", "train.jsonl")
+_LOG_NAME = "train.jsonl"
 _X_KEYS = ("steps", "env_steps", "frames", "step", "update", "iteration")
 _CURVES = ("loss", "accuracy", "success", "return", "reward", "spl")
 _MAX_CURVES = 4
@@ -75,7 +75,7 @@ def render(config: ReportConfig, body: dict[str, Any], episodes: list[EpisodeRes
         columns=_COLUMNS,
         reference=body["reference"],
         cluster_words=cluster_words(body),
-        few_clusters=body["clusters"] < 8,
+        few_clusters=body["clusters"] < MIN_HOUSES,
         goal_plots=_goal_plots(body),
         training=_training(config.training),
         films=_films(folder, body, by_agent),
@@ -90,11 +90,14 @@ def _facts(body: dict[str, Any]) -> list[tuple[str, str]]:
     sim = body["config"]["sim"]
     control = f"discrete, {sim['turn_degrees']}° turns" if sim["control"] == "discrete" else "velocity, 10 Hz"
     first = next(iter(body["agents"].values()))
-    goals = f", {first['goals']} goals" if first["goals"] != first["episodes"] else ""
+    goals = f" ({first['goals']} goals)" if first["goals"] != first["episodes"] else ""
     versions = ", ".join(f"{name} {version}" for name, version in body["versions"].items())
     facts = [
         ("Task", f"{_TASKS.get(sim['task'], sim['task'])} ({control})"),
-        ("Episodes", f"{first['episodes']}{goals} in {body['houses']} houses, from {Path(sim['episodes']).name}"),
+        (
+            "Episodes",
+            f"{first['episodes']}{goals} in {_count(body['houses'], 'house')}, from {Path(sim['episodes']).name}",
+        ),
         ("Camera", f"{sim['image_size']} × {sim['image_size']} pixels" if sim["image_size"] else "the task's own"),
         ("Seed", str(body["config"]["seed"])),
         ("Workers", f"{sim['num_envs']}, {_minutes(body['wall_s'])} in all"),
@@ -155,6 +158,10 @@ def _number(value: float | None, digits: int = 2, signed: bool = False) -> str:
     return text.replace("-", "−")
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
 
@@ -190,7 +197,7 @@ def _training(source: str) -> str:
         return ""
     path = Path(source)
     if path.is_dir():
-        path = next((path / name for name in _LOG_NAMES if (path / name).exists()), path / _LOG_NAMES[0])
+        path = path / _LOG_NAME
     lines = _read_log(path)
     x_key = next((key for key in _X_KEYS if any(key in line for line in lines)), "")
     if not x_key:

@@ -55,9 +55,9 @@ class Band:
     high: Sequence[float]
 
 
-def plot_bands(bands: Sequence[Band], x_label: str, y_label: str, salt: str) -> str:
-    """Means in [0, 1] with intervals over a whole-numbered axis. `salt` keeps the ids of a page's plots apart."""
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": salt}):
+def plot_bands(bands: Sequence[Band], x_label: str, y_label: str, name: str) -> str:
+    """Means in [0, 1] with intervals over a whole-numbered axis. `name`: of the plot, for its ids."""
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure, axes = pyplot.subplots(figsize=(5.4, 3.0), layout="constrained")
         for band in bands:
             colour = _AGENT[band.agent % _MAX_AGENTS]
@@ -65,12 +65,12 @@ def plot_bands(bands: Sequence[Band], x_label: str, y_label: str, salt: str) -> 
             axes.plot(band.x, band.mean, color=colour, marker="o", markersize=4, linewidth=1.8, label=band.label)
         axes.set(xlabel=x_label, ylabel=y_label, ylim=(-0.03, 1.03))
         axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-        return _svg(figure)
+        return _svg(figure, name)
 
 
-def plot_curves(x: Sequence[float], curves: dict[str, list[Any]], x_label: str, salt: str) -> str:
+def plot_curves(x: Sequence[float], curves: dict[str, list[Any]], x_label: str, name: str) -> str:
     """Training curves, one small plot each: the values, and their running mean where they are many."""
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": salt}):
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         columns = min(2, len(curves))
         rows = -(-len(curves) // columns)
         figure, grid = pyplot.subplots(
@@ -78,7 +78,7 @@ def plot_curves(x: Sequence[float], curves: dict[str, list[Any]], x_label: str, 
         )
         for axes in grid.flat[len(curves) :]:
             axes.set_visible(False)
-        for axes, (name, values) in zip(grid.flat, curves.items(), strict=False):
+        for axes, (title, values) in zip(grid.flat, curves.items(), strict=False):
             known = [(a, b) for a, b in zip(x, values, strict=True) if b is not None and np.isfinite(b)]
             xs, ys = np.array(known, dtype=float).reshape(-1, 2).T
             window = max(1, len(ys) // 40)
@@ -88,11 +88,11 @@ def plot_curves(x: Sequence[float], curves: dict[str, list[Any]], x_label: str, 
                 axes.plot(xs[window - 1 :], smooth, color=_AGENT[0], linewidth=1.8)
             else:
                 axes.plot(xs, ys, color=_AGENT[0], linewidth=1.8, marker="o" if len(ys) < 20 else None, markersize=3)
-            axes.set(xlabel=x_label, title=name)
-        return _svg(figure)
+            axes.set(xlabel=x_label, title=title)
+        return _svg(figure, name)
 
 
-def _svg(figure: Any) -> str:
+def _svg(figure: Any, name: str) -> str:
     """The figure as an SVG element that scales with the page, placeholders replaced."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
@@ -109,4 +109,6 @@ def _svg(figure: Any) -> str:
         *((c, f"--agent-{k}") for k, c in enumerate(_AGENT)),
     ]:
         text = text.replace(placeholder, f"var({variable})")
+    for mark in (' id="', "url(#", 'href="#'):  # ids are of the whole page
+        text = text.replace(mark, f"{mark}{name}-")
     return text.strip()

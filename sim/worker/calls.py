@@ -1,6 +1,7 @@
 """Questions a client may ask of a running environment, besides stepping it."""
 
-from typing import Any, Callable, Dict, Tuple
+import os
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 
@@ -19,11 +20,16 @@ def top_down_map(env: Any, metres_per_cell: float = 0.05) -> Answer:
     return {"shape": list(cells.shape), "origin_xz": origin, "metres_per_cell": metres_per_cell}, cells.tobytes()
 
 
-def goals(env: Any) -> Answer:
-    """Category and position (m, scene frame) of every instance of the current goal."""
+def goals(env: Any, category: Optional[str] = None) -> Answer:
+    """Category and position (m, scene frame) of every instance of the current goal, or of another category here."""
     episode = env.current_episode
-    positions = [[float(x) for x in goal.position] for goal in episode.goals]
-    return {"category": getattr(episode, "object_category", None), "positions": positions}, b""
+    found = episode.goals
+    if category is None:
+        category = getattr(episode, "object_category", None)
+    else:
+        key = "{}_{}".format(os.path.basename(episode.scene_id), category)
+        found = env.task._dataset.goals_by_category.get(key, [])
+    return {"category": category, "positions": [[float(x) for x in goal.position] for goal in found]}, b""
 
 
 def goal_categories(env: Any) -> Answer:
@@ -86,8 +92,6 @@ def _camera(config: Any) -> Dict[str, Any]:
 
 def abort(env: Any) -> Answer:
     """Ends this process as a failed C++ assertion does. For fault tests."""
-    import os
-
     os.abort()
 
 

@@ -117,5 +117,5 @@ def test_labels_of_agents() -> None:
         EvalConfig(agents=["random", "random"]).validate()
     with pytest.raises(ValueError, match="no agent and no checkpoint 'rnadom'"):
         EvalConfig(agents=["rnadom"]).validate()
-    with pytest.raises(ValueError, match=r"cluster must be house or trial"):
+    with pytest.raises(ValueError, match=r"cluster must be house, trial or auto"):
         EvalConfig(cluster="room").validate()
