@@ -137,6 +137,22 @@ def test_goals_are_seen_from_their_view_points(houses, episodes, tmp_path):
     assert len(chosen) >= 30
 
 
+def test_a_house_looks_the_same_when_the_agent_comes_back(houses):
+    """Loaded assets are kept from house to house; that must not show."""
+    path = houses / "episodes" / "pointnav_train.json.gz"
+    count = len(json.loads(gzip.decompress(path.read_bytes()))["episodes"])
+    env = HabitatVectorEnv(SimConfig(episodes=str(path), num_envs=1, order="sequential"))
+    observations, infos = env.reset()
+    seen, scenes = [], set()
+    for _ in range(count + 5):
+        seen.append({name: value.tobytes() for name, value in observations.items()})
+        scenes.add(infos["episode"][0]["scene_id"])
+        observations, _, _, _, infos = env.step(np.array([0]))  # stop: on to the next episode
+    env.close()
+    assert len(scenes) == 3
+    assert seen[count:] == seen[:5]
+
+
 def ask(service, root, name, **fields):
     body, _ = service.call(
         "house",
