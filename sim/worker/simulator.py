@@ -25,8 +25,8 @@ from .server import TaskError
 COLOR = habitat_sim.SensorType.COLOR
 DEPTH = habitat_sim.SensorType.DEPTH
 _SWITCHES_KEPT = 200
-"""Generated houses share their objects' files: to keep what is loaded makes a change of house seven times cheaper (70 ms
-against 500). Everything is dropped once in so many changes, each of which leaves 0.3 MB behind in habitat-sim."""
+"""Generated houses share their objects' files: to keep what is loaded makes a change of house seven times cheaper (70
+ms against 500). Everything is dropped once in so many changes, each of which leaves 0.3 MB behind in habitat-sim."""
 
 
 class _Configuration(habitat_sim.Configuration):
