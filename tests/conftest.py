@@ -1,9 +1,13 @@
 """What tests share: one small data set of generated houses, made once and kept between runs."""
 
 import fcntl
+import os
 from pathlib import Path
 
 import pytest
+
+# Tests run side by side: torch's threads would wait for each other's cores, a hundred times longer than they compute.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from sim.houses import HouseDatasetConfig, build_dataset
 
