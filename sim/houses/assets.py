@@ -8,7 +8,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 import numpy as np
 
@@ -37,6 +36,15 @@ class Surface:
 
 
 @dataclass(frozen=True)
+class Credit:
+    """Who made a mesh, under which licence (SPDX), and where it is from."""
+
+    author: str
+    licence: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Asset:
     """A finished object. The mesh's frame: metres, Y up, front towards +Z, origin in the middle of its bounding box."""
 
@@ -51,6 +59,7 @@ class Asset:
     roughness: float
     dimensions: tuple[float, float, float]
     surfaces: tuple[Surface, ...]
+    credit: Credit | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ class Maker:
     def vary(self, low: float, high: float) -> float:
         """The dimension (m) or factor that makes this variant small, medium or large."""
         place = float(self.rng.uniform())
-        self.size = "small" if place < 1.0 / 3.0 else "large" if place > 2.0 / 3.0 else "medium"
+        self.size = size_word(place)
         return low + (high - low) * place
 
     def uniform(self, low: float, high: float) -> float:
@@ -124,6 +133,16 @@ class Maker:
         self.sculptor.box((-x, 0.0, -z), (x, height, z), swatch, top=False)
 
 
+def asset_name(category: str, which: str) -> str:
+    """An object's file name. habitat-sim finds templates by part of their name: "chair_07" would find "armchair_07"."""
+    return f"object_{category.replace(' ', '_')}_{which}"
+
+
+def size_word(place: float) -> str:
+    """small, medium or large, for a place in 0..1 between a category's extremes."""
+    return "small" if place < 1.0 / 3.0 else "large" if place > 2.0 / 3.0 else "medium"
+
+
 def build(category: Category, variant: int) -> Asset:
     """Variant `variant` (from 0) of a category."""
     rng = np.random.default_rng([zlib.crc32(category.name.encode()), variant])
@@ -141,8 +160,7 @@ def build(category: Category, variant: int) -> Asset:
     )
     width, height, depth = (float(value) for value in high - low)
     return Asset(
-        # habitat-sim finds templates by part of their name: "chair_07" alone would also find "armchair_07".
-        name=f"object_{category.name.replace(' ', '_')}_{variant:02d}",
+        name=asset_name(category.name, f"{variant:02d}"),
         category=category.name,
         colour=colour,
         material=material if material != "skin" else "food",
@@ -154,11 +172,3 @@ def build(category: Category, variant: int) -> Asset:
         dimensions=(width, height, depth),
         surfaces=surfaces,
     )
-
-
-@cache
-def asset(category_name: str, variant: int) -> Asset:
-    """`build` by name, once a process."""
-    from sim.houses.categories import CATEGORIES
-
-    return build(CATEGORIES[category_name], variant)

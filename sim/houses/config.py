@@ -38,6 +38,13 @@ class HouseDatasetConfig:
         default=(2.0, 30.0),
         metadata={"help": "the same to the nearest place that sees the goal, ObjectNav and ExtObjectNav"},
     )
+    meshes: str = field(
+        default="",
+        metadata={"help": "real furniture of Debian's sweethome3d-furniture: cc0, or all (CC-BY too); empty: none"},
+    )
+    meshes_dir: str = field(
+        default="", metadata={"help": "folder of its .sh3f files; empty: where the package puts them"}
+    )
     workers: int = field(default=2, metadata={"help": "houses made side by side; each takes a core"})
     python: str = field(default="", metadata={"help": "the simulator's interpreter; empty: the built one"})
 

@@ -19,9 +19,11 @@ from sim.client import Worker
 from sim.config import TASKS_DIR, SimConfig
 from sim.errors import SimulatorError
 from sim.houses import files, house
+from sim.houses.assets import Credit
 from sim.houses.categories import goal_categories
 from sim.houses.config import SPLITS, TASKS, HouseDatasetConfig
 from sim.houses.house import HouseError, generate_house
+from sim.houses.meshes import attribution, load_library
 
 T = TypeVar("T")
 
@@ -30,6 +32,7 @@ EPISODES_VERSION = 1
 
 _PARTS = "parts"
 _STAMP = "dataset.json"
+_ATTRIBUTION = "ATTRIBUTION.txt"
 _HOUSE_TIMEOUT_S = 300.0
 
 
@@ -52,11 +55,13 @@ def build_dataset(config: HouseDatasetConfig, progress: bool = True) -> Path:
         SimulatorError: the simulator could not be run.
     """
     config.validate()
+    load_library(config.meshes, config.meshes_dir)  # missing meshes are named before anything is written
     root = Path(config.out).absolute()
     if files.read_json(root / files.DATASET_CONFIG) is None:
         files.write_dataset_config(root)
     objects = {path.name for path in (root / "objects").glob("*.json")}
-    missing = [seed for split in SPLITS for seed in config.seeds(split) if not _is_done(root, seed, config, objects)]
+    seeds = [seed for split in SPLITS for seed in config.seeds(split)]
+    missing = [seed for seed in seeds if not _is_done(root, seed, config, objects)]
     if missing:
         with _Makers(config, root) as makers, _bars(progress) as bars:
             makers.make(missing, bars)
@@ -66,6 +71,8 @@ def build_dataset(config: HouseDatasetConfig, progress: bool = True) -> Path:
     ):
         for task, split in _outputs(config):
             files.write_bytes(_episode_file(root, task, split), _merge(root, task, split, config))
+        if config.meshes:
+            files.write_bytes(root / _ATTRIBUTION, attribution(_credits(root, seeds)).encode())
         files.write_json(root / _STAMP, stamp)
     return root
 
@@ -148,7 +155,8 @@ class _Makers:
 
 def _make_house(seed: int, attempt: int, config: HouseDatasetConfig, root: Path) -> None:
     """Runs in a geometry process."""
-    built = generate_house(seed, config.min_rooms, config.max_rooms, attempt)
+    library = load_library(config.meshes, config.meshes_dir)
+    built = generate_house(seed, config.min_rooms, config.max_rooms, attempt, library)
     files.write_house(built, root, _house_recipe(config))
 
 
@@ -181,7 +189,7 @@ def _is_done(root: Path, seed: int, config: HouseDatasetConfig, objects: set[str
 
 
 def _house_recipe(config: HouseDatasetConfig) -> str:
-    return _digest([house.VERSION, config.min_rooms, config.max_rooms])
+    return _digest([house.VERSION, config.min_rooms, config.max_rooms, config.meshes])
 
 
 def _episode_recipe(config: HouseDatasetConfig) -> str:
@@ -190,7 +198,7 @@ def _episode_recipe(config: HouseDatasetConfig) -> str:
 
 
 def _stamp(config: HouseDatasetConfig) -> dict[str, Any]:
-    kept = {k: v for k, v in dataclasses.asdict(config).items() if k not in ("out", "workers", "python")}
+    kept = {k: v for k, v in dataclasses.asdict(config).items() if k not in ("out", "workers", "python", "meshes_dir")}
     return json.loads(json.dumps({"version": house.VERSION, "episodes_version": EPISODES_VERSION, "config": kept}))
 
 
@@ -246,6 +254,12 @@ def _merge(root: Path, task: str, split: str, config: HouseDatasetConfig) -> byt
             "category_to_scene_annotation_category_id": ids,
         }
     )
+
+
+def _credits(root: Path, seeds: Sequence[int]) -> list[Credit]:
+    """Credits of all meshes in these houses."""
+    catalogues = [files.read_json(root / "houses" / f"house_{seed:06d}.json") for seed in seeds]
+    return [Credit(**i["credit"]) for catalogue in catalogues for i in catalogue["instances"] if "credit" in i]
 
 
 def _pack(value: Any) -> bytes:

@@ -11,6 +11,7 @@ Layout of a data set ROOT::
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import tempfile
@@ -103,6 +104,7 @@ def describe(built: House, recipe: str) -> dict[str, Any]:
                 "yaw": round(placement.yaw, 5),
                 "dimensions": _rounded(*piece.dimensions),
                 "object": piece.name,
+                **({"credit": dataclasses.asdict(piece.credit)} if piece.credit is not None else {}),
             }
         )
     rooms = [

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from sim.houses.assets import Asset, Surface, asset
-from sim.houses.categories import CATEGORIES
+from sim.houses.assets import Asset, Surface
 from sim.houses.floor import Floor
+from sim.houses.library import Library
 from sim.houses.plan import WALL_M, Opening, Plan, Rect, Room
 
 #: Yaw (rad) of a piece whose back is against the wall on that side: its front looks into the room.
@@ -71,11 +71,11 @@ def footprint(piece: Asset, x: float, z: float, yaw: float) -> Rect:
     return Rect(x - half_x, z - half_z, x + half_x, z + half_z)
 
 
-def furnish(plan: Plan, rng: np.random.Generator) -> list[Placement]:
-    """Objects for every room of a plan."""
+def furnish(plan: Plan, rng: np.random.Generator, library: Library) -> list[Placement]:
+    """Objects of a library for every room of a plan."""
     placements: list[Placement] = []
     for index in range(len(plan.rooms)):
-        furnisher = Furnisher(plan, index, rng, placements)
+        furnisher = Furnisher(plan, index, rng, library, placements)
         ROOMS[plan.rooms[index].kind](furnisher)
         furnisher.fill()
         furnisher.decorate()
@@ -85,7 +85,10 @@ def furnish(plan: Plan, rng: np.random.Generator) -> list[Placement]:
 class Furnisher:
     """Sets things down in one room. Methods return the new placement's index, or None where no place was found."""
 
-    def __init__(self, plan: Plan, room: int, rng: np.random.Generator, placements: list[Placement]) -> None:
+    def __init__(
+        self, plan: Plan, room: int, rng: np.random.Generator, library: Library, placements: list[Placement]
+    ) -> None:
+        self._library = library
         self.plan = plan
         self.index = room
         self.room: Room = plan.rooms[room]
@@ -105,7 +108,7 @@ class Furnisher:
 
     def pick(self, category: str) -> Asset:
         """A random variant of a category."""
-        return asset(category, int(self.rng.integers(CATEGORIES[category].variants)))
+        return self._library.asset(category, int(self.rng.integers(self._library.count(category))))
 
     def one_of(self, options: Sequence[T]) -> T:
         return options[int(self.rng.integers(len(options)))]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.houses.furnish import Placement, furnish
+from sim.houses.library import Library
 from sim.houses.plan import Plan, draw_plan
 
 VERSION = 5
@@ -34,13 +35,16 @@ class House:
         return f"house_{self.seed:06d}"
 
 
-def generate_house(seed: int, min_rooms: int = 3, max_rooms: int = 9, attempt: int = 0) -> House:
+def generate_house(
+    seed: int, min_rooms: int = 3, max_rooms: int = 9, attempt: int = 0, library: Library | None = None
+) -> House:
     """The house of a seed: the same for ever, on every machine, for one VERSION.
 
     Args:
         seed: from 0 up.
         min_rooms, max_rooms: bounds on the number of rooms, hallways included (3 to 9).
         attempt: which draft; the next is taken where one fails a check.
+        library: what it is furnished with; procedural shapes if None.
 
     Raises:
         ValueError: bounds outside 3..9.
@@ -53,5 +57,5 @@ def generate_house(seed: int, min_rooms: int = 3, max_rooms: int = 9, attempt: i
     for _ in range(_MAX_DRAWS):
         plan = draw_plan(rng, num_rooms)
         if plan is not None:
-            return House(seed, attempt, plan, tuple(furnish(plan, rng)))
+            return House(seed, attempt, plan, tuple(furnish(plan, rng, library or Library())))
     raise HouseError(f"seed {seed}: no plan with {num_rooms} rooms in {_MAX_DRAWS} draws")

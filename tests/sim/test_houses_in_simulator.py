@@ -11,8 +11,8 @@ import pytest
 from sim.client import Worker
 from sim.config import TASKS_DIR, SimConfig
 from sim.houses import files, generate_house, goal_categories
-from sim.houses.assets import asset
 from sim.houses.furnish import Placement
+from sim.houses.library import procedural
 from sim.vector_env import HabitatVectorEnv
 
 pytestmark = pytest.mark.sim
@@ -186,7 +186,7 @@ def test_a_house_whose_doors_are_walled_up_is_refused(service, tmp_path):
 
 def test_a_house_with_a_roof_to_walk_on_is_refused(service, tmp_path):
     built = generate_house(1)
-    rug = asset("rug", 0)
+    rug = procedural("rug", 0)
     width, _, depth = rug.dimensions
     x, z = built.plan.bounds.centre
     roof = tuple(
