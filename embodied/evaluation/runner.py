@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 
 from embodied.agents.base import Agent, SeededAgent
-from embodied.agents.registry import make_agent, prepare_sim
+from embodied.agents.registry import AGENTS, make_agent, prepare_sim
 from embodied.evaluation.config import EvalConfig, label_of, slug, source_of
 from embodied.evaluation.episodes import EpisodeResult, GoalResult, Journal
 from embodied.evaluation.progress import EvaluationProgress
@@ -260,15 +260,15 @@ def run_settings(entry: str, config: EvalConfig) -> dict[str, Any]:
     kept = {key: value for key, value in asdict(sim).items() if key in _DECIDES_RESULTS}
     return {
         "agent": label_of(entry),
-        "checkpoint": _digest(Path(source)) if Path(source).exists() else source,
+        "source": source if source in AGENTS else _checkpoint_files(Path(source)),
         "sim": kept,
-        "episode_file": _digest(Path(sim.episodes)) if sim.episodes else "",
+        "episode_file": hashlib.sha256(Path(sim.episodes).read_bytes()).hexdigest() if sim.episodes else "",
         "episodes": config.episodes,
         "seed": config.seed,
     }
 
 
-_DECIDES_RESULTS = ("task", "control", "episodes", "scenes_dir", "image_size", "turn_degrees", "overrides")
+_DECIDES_RESULTS = ("task", "control", "scenes_dir", "image_size", "turn_degrees", "overrides")
 
 
 @dataclass
@@ -331,9 +331,8 @@ def _idle_action(env: HabitatVectorEnv) -> Any:
     return idle
 
 
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+def _checkpoint_files(path: Path) -> dict[str, str]:
+    """The digests of a checkpoint's files: where it lies does not matter."""
+    from embodied.checkpoint import load  # it imports torch, which baselines do without
+
+    return dict(load(path).meta["files"])

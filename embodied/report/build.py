@@ -25,7 +25,7 @@ from embodied.report.config import ReportConfig
 
 _TASKS = {"pointnav": "PointNav", "objectnav": "ObjectNav", "ext_objectnav": "ExtObjectNav"}
 _LOG_NAME = "train.jsonl"
-_X_KEYS = ("steps", "env_steps", "frames", "step", "update", "iteration")
+_X_KEY = "steps"
 _CURVES = ("loss", "accuracy", "success", "return", "reward", "spl")
 _MAX_CURVES = 4
 #: Table columns: metric, heading, unit, digits.
@@ -191,25 +191,25 @@ def _band(title: str, place: int, estimates: list[dict[str, Any]]) -> plots.Band
     return plots.Band(title, place, range(1, len(estimates) + 1), column("mean"), column("low"), column("high"))
 
 
-def _training(source: str) -> str:
-    """The training curves as SVG; empty without a log."""
+def _training(source: str) -> list[tuple[str, str]]:
+    """(title, SVG) of the training curves; none without a log."""
     if not source:
-        return ""
+        return []
     path = Path(source)
     if path.is_dir():
         path = path / _LOG_NAME
-    lines = _read_log(path)
-    x_key = next((key for key in _X_KEYS if any(key in line for line in lines)), "")
-    if not x_key:
-        raise ValueError(f"{path} has no {', '.join(_X_KEYS)} to plot training over")
-    lines = [line for line in lines if x_key in line]
+    lines = [line for line in _read_log(path) if _X_KEY in line]
     keys = list(dict.fromkeys(key for line in lines for key, value in line.items() if isinstance(value, int | float)))
     chosen = [key for wanted in _CURVES for key in keys if wanted in key.lower()]
     chosen = list(dict.fromkeys(chosen))[:_MAX_CURVES]
-    if not chosen:
-        return ""
-    curves = {key.replace("_", " "): [line.get(key) for line in lines] for key in chosen}
-    return plots.plot_curves([line[x_key] for line in lines], curves, x_key.replace("_", " "), "training")
+    x = [line[_X_KEY] for line in lines]
+    return [
+        (
+            key.replace("_", " "),
+            plots.plot_curve(x, [line.get(key) for line in lines], _X_KEY, f"training-{slug(key)}"),
+        )
+        for key in chosen
+    ]
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:
@@ -305,11 +305,11 @@ def _polyline(points: np.ndarray) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in kept)
 
 
-def _goal_words(result: EpisodeResult) -> str:
+def _goal_words(result: EpisodeResult, most: int = 12) -> str:
     names = [goal.category.replace("_", " ") for goal in result.goals if goal.category]
     if not names:
         return "a point"
-    return ", ".join(names) if len(names) <= 12 else ", ".join(names[:12]) + f" and {len(names) - 12} more"
+    return ", ".join(names) if len(names) <= most else ", ".join(names[:most]) + f" and {len(names) - most} more"
 
 
 def _outcome(result: EpisodeResult) -> str:
@@ -346,7 +346,7 @@ def _episode_table(
             {
                 "index": index,
                 "scene": known.scene,
-                "goals": _goal_words(known),
+                "goals": _goal_words(known, most=3),
                 "outcomes": [_table_cell(result) for result in results],
             }
         )

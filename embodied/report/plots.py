@@ -68,27 +68,19 @@ def plot_bands(bands: Sequence[Band], x_label: str, y_label: str, name: str) -> 
         return _svg(figure, name)
 
 
-def plot_curves(x: Sequence[float], curves: dict[str, list[Any]], x_label: str, name: str) -> str:
-    """Training curves, one small plot each: the values, and their running mean where they are many."""
+def plot_curve(x: Sequence[float], values: Sequence[float | None], x_label: str, name: str) -> str:
+    """A training curve: the values, and their running mean where they are many. None and NaN are left out."""
+    known = [(a, b) for a, b in zip(x, values, strict=True) if b is not None and np.isfinite(b)]
+    xs, ys = np.array(known, dtype=float).reshape(-1, 2).T
+    window = max(1, len(ys) // 40)
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-        columns = min(2, len(curves))
-        rows = -(-len(curves) // columns)
-        figure, grid = pyplot.subplots(
-            rows, columns, figsize=(5.4 * columns, 2.6 * rows), layout="constrained", squeeze=False
-        )
-        for axes in grid.flat[len(curves) :]:
-            axes.set_visible(False)
-        for axes, (title, values) in zip(grid.flat, curves.items(), strict=False):
-            known = [(a, b) for a, b in zip(x, values, strict=True) if b is not None and np.isfinite(b)]
-            xs, ys = np.array(known, dtype=float).reshape(-1, 2).T
-            window = max(1, len(ys) // 40)
-            if window > 1:
-                axes.plot(xs, ys, color=_AGENT[0], alpha=0.25, linewidth=0.8)
-                smooth = np.convolve(ys, np.ones(window) / window, mode="valid")
-                axes.plot(xs[window - 1 :], smooth, color=_AGENT[0], linewidth=1.8)
-            else:
-                axes.plot(xs, ys, color=_AGENT[0], linewidth=1.8, marker="o" if len(ys) < 20 else None, markersize=3)
-            axes.set(xlabel=x_label, title=title)
+        figure, axes = pyplot.subplots(figsize=(5.4, 2.6), layout="constrained")
+        if window > 1:
+            axes.plot(xs, ys, color=_AGENT[0], alpha=0.25, linewidth=0.8)
+            xs, ys = xs[window - 1 :], np.convolve(ys, np.ones(window) / window, mode="valid")
+        axes.plot(xs, ys, color=_AGENT[0], linewidth=1.8, marker="o" if len(ys) < 20 else None, markersize=3)
+        axes.set(xlabel=x_label)
+        axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
         return _svg(figure, name)
 
 

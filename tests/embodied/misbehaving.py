@@ -14,12 +14,11 @@ from embodied.agents.random_walk import RandomAgent
 
 
 class KillingAgent(RandomAgent):
-    """Kills (SIGKILL) the worker of row 0 while it acts in episode `episode`, the first `times` times."""
+    """Kills (SIGKILL) the worker of row 0 in the midst of chosen episodes."""
 
     title: ClassVar[str] = "killing"
-    episode: ClassVar[int] = 2
-    times: ClassVar[int] = 1
-    kills: ClassVar[int] = 0
+    kills: ClassVar[dict[int, int]] = {}
+    """Episode -> how many more times."""
 
     def __init__(self, env: AgentEnv, seed: int = 0) -> None:
         super().__init__(env, seed)
@@ -34,8 +33,9 @@ class KillingAgent(RandomAgent):
 
     def act(self, observations: Mapping[str, np.ndarray]) -> np.ndarray:
         self._steps += 1
-        if self._episodes[0] == self.episode and self._steps[0] == 5 and type(self).kills < self.times:
-            type(self).kills += 1
+        episode = int(self._episodes[0])
+        if self._steps[0] == 5 and self.kills.get(episode, 0):
+            self.kills[episode] -= 1
             os.kill(self._env.pids[0], signal.SIGKILL)  # type: ignore[attr-defined]
         return super().act(observations)
 
