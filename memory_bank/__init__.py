@@ -1,6 +1,6 @@
 """The perceptual-cognitive memory bank of MemoryVLA: batched, with state that is a value (docs/memory_bank.md)."""
 
-from memory_bank.bank import MemoryBank, Sequence, Step
+from memory_bank.bank import MemoryBank, Step, Unrolled
 from memory_bank.config import BankConfig, StreamConfig
 from memory_bank.errors import BankError, BankFileError
 from memory_bank.state import BankState, MemoryState
@@ -13,8 +13,8 @@ __all__ = [
     "BankState",
     "MemoryBank",
     "MemoryState",
-    "Sequence",
     "Step",
     "StreamConfig",
     "Trace",
+    "Unrolled",
 ]

@@ -30,7 +30,7 @@ from memory_bank.errors import BankError
 from memory_bank.fuse import GateFusion, MeanFusion
 from memory_bank.retrieve import Retrieval
 from memory_bank.state import BankState, MemoryState, stack_states
-from memory_bank.strategies import strategy_class
+from memory_bank.strategies import Candidates, Decision, strategy_class
 from memory_bank.trace import StreamTrace
 
 Tokens = Mapping[str, Tensor]
@@ -48,7 +48,7 @@ class Step(NamedTuple):
     """What was done, if asked for."""
 
 
-class Sequence(NamedTuple):
+class Unrolled(NamedTuple):
     """What T steps give."""
 
     tokens: dict[str, Tensor]
@@ -217,7 +217,7 @@ class MemoryBank(nn.Module):
         resets: Tensor | None = None,
         trace: bool = False,
         recompute: bool = False,
-    ) -> Sequence:
+    ) -> Unrolled:
         """T steps in a row; the same numbers as T calls of `step`.
 
         Consolidation is learned with only if it is met: let T exceed the capacity, or go on from the state of the
@@ -243,7 +243,7 @@ class MemoryBank(nn.Module):
         run = self._run_at_once if self.config.write == RAW else self._run_in_turn
         return run(self._present(tokens, times, mask, resets), state, held, trace, recompute)
 
-    def _run_in_turn(self, present: Present, state: MemoryState, held: int, trace: bool, recompute: bool) -> Sequence:
+    def _run_in_turn(self, present: Present, state: MemoryState, held: int, trace: bool, recompute: bool) -> Unrolled:
         """Read, write, read, write: what is stored depends on what was read. `held`: see `_turn`; at the first step."""
         fused: list[dict[str, Tensor]] = []
         traces: list[dict[str, StreamTrace]] = []
@@ -253,9 +253,9 @@ class MemoryBank(nn.Module):
             traces += [traced] if traced else []
             held = min(held + 1, self.config.capacity)
         together = {name: torch.stack([each[name] for each in fused], dim=1) for name in fused[0]}
-        return Sequence(together, state, traces if trace else None)
+        return Unrolled(together, state, traces if trace else None)
 
-    def _run_at_once(self, present: Present, state: MemoryState, held: int, trace: bool, recompute: bool) -> Sequence:
+    def _run_at_once(self, present: Present, state: MemoryState, held: int, trace: bool, recompute: bool) -> Unrolled:
         """Write, write, ...; then read all T steps as if they were rows: what is stored does not depend on it."""
         rows, steps = present.times.shape
         before: list[MemoryState] = []
@@ -280,13 +280,13 @@ class MemoryBank(nn.Module):
         }
         fused = {name: reading.fused.unflatten(0, (rows, steps)) for name, reading in readings.items()}
         if not trace:
-            return Sequence(fused, state, None)
+            return Unrolled(fused, state, None)
         unfolded = {name: reading.unfold(rows, steps) for name, reading in readings.items()}
         traces = [
             _trace({name: each[t] for name, each in unfolded.items()}, before[t], written[t], present.at(t))
             for t in range(steps)
         ]
-        return Sequence(fused, state, traces)
+        return Unrolled(fused, state, traces)
 
     def _turn(self, now: Present, state: MemoryState, held: int, trace: bool, recompute: bool = False) -> Step:
         """One step: reset, read, write.
@@ -326,17 +326,14 @@ class MemoryBank(nn.Module):
         write = write if now.write is None else write & now.write
 
         similar = self.strategy.reads_similarity
-        candidates = {name: propose(state[name], value, now.times, similar) for name, value in new.items()}
-        if self.config.joint:
-            mean = torch.stack([each.similarity.double() for each in candidates.values()]).mean(dim=0)
-            decision = self.strategy.choose(next(iter(candidates.values()))._replace(similarity=mean))
-            decisions = dict.fromkeys(candidates, decision)
-        else:
-            decisions = {name: self.strategy.choose(each) for name, each in candidates.items()}
-        results = {
-            name: consolidate(
+        candidates = {name: propose(state[name], tokens, now.times, similar) for name, tokens in new.items()}
+        decisions = self._decide(candidates)
+        after: MemoryState = {}
+        written: dict[str, Written] = {}
+        for name, tokens in new.items():
+            after[name], written[name] = consolidate(
                 state[name],
-                self._stored(name, value, state[name]),
+                self._stored(name, tokens, state[name]),
                 candidates[name],
                 decisions[name],
                 write,
@@ -344,11 +341,15 @@ class MemoryBank(nn.Module):
                 self.config.merged_time,
                 similar,
             )
-            for name, value in new.items()
-        }
-        return {name: after for name, (after, _) in results.items()}, {
-            name: done for name, (_, done) in results.items()
-        }
+        return after, written
+
+    def _decide(self, candidates: dict[str, Candidates]) -> dict[str, Decision]:
+        """Each stream by itself, or with `joint` all together by their mean similarity."""
+        if not self.config.joint:
+            return {name: self.strategy.choose(each) for name, each in candidates.items()}
+        mean = torch.stack([each.similarity.double() for each in candidates.values()]).mean(dim=0)
+        one = self.strategy.choose(next(iter(candidates.values()))._replace(similarity=mean))
+        return dict.fromkeys(candidates, one)
 
     def _stored(self, name: str, tokens: Tensor, state: BankState) -> dict[str, Tensor]:
         """What is written of `tokens` [B, N, D]: themselves, and their projections where the state keeps them."""

@@ -127,7 +127,7 @@ class Trace:
         return len(self._steps)
 
     def record(self, *steps: dict[str, StreamTrace] | None) -> None:
-        """Adds steps (of `Step.trace` or `Sequence.trace`). Nothing is copied to the host yet.
+        """Adds steps (of `Step.trace` or `Unrolled.trace`). Nothing is copied to the host yet.
 
         Raises:
             BankError: a step did not trace.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reference import Entry, ReferenceBank, hash_below
 from torch import Tensor
 
-from memory_bank import BankConfig, BankError, MemoryBank, Sequence, StreamConfig
+from memory_bank import BankConfig, BankError, MemoryBank, StreamConfig, Unrolled
 from memory_bank.strategies import STRATEGIES
 from memory_bank.strategies.reservoir import draw
 
@@ -189,7 +189,7 @@ def _unroll_reference(reference: ReferenceBank, tokens: Any, times: Tensor, mask
     return {name: torch.stack([output[name] for output in outputs], dim=1) for name in tokens}
 
 
-def _assert_same_memory(fast: Sequence, reference: ReferenceBank, bound: float) -> None:
+def _assert_same_memory(fast: Unrolled, reference: ReferenceBank, bound: float) -> None:
     for name, state in fast.state.items():
         for index, row in enumerate(reference.rows):
             memory: list[Entry] = row.memory[name]
@@ -204,7 +204,7 @@ def _assert_same_memory(fast: Sequence, reference: ReferenceBank, bound: float) 
                 assert state.last[index, k] == max(entry.writes)
 
 
-def _assert_same_decisions(fast: Sequence, reference: ReferenceBank) -> None:
+def _assert_same_decisions(fast: Unrolled, reference: ReferenceBank) -> None:
     assert fast.trace is not None
     for step, decisions in zip(fast.trace, reference.decisions, strict=True):
         for row, decision in enumerate(decisions):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 from banks import make_bank, small_config
 from torch import Tensor
 
-from memory_bank import BankError, MemoryBank, MemoryState, Sequence
+from memory_bank import BankError, MemoryBank, MemoryState, Unrolled
 from memory_bank.files import load_state, save_bank
-from memory_bank.strategies import STRATEGIES, strategy_class
+from memory_bank.strategies import STRATEGIES, Candidates, Decision, strategy_class
 
 ROWS, STEPS, CAPACITY = 3, 9, 3
 
@@ -29,7 +31,7 @@ def _episodes(
     return bank.config.fake_episodes(rows, steps, seed)
 
 
-def _run(bank: MemoryBank, tokens, times, state=None, **kwargs) -> Sequence:
+def _run(bank: MemoryBank, tokens, times, state=None, **kwargs) -> Unrolled:
     with torch.no_grad():
         return bank.unroll(tokens, times, bank.empty_state(len(times)) if state is None else state, **kwargs)
 
@@ -199,6 +201,19 @@ def test_joint_consolidation_keeps_the_streams_in_step(strategy):
     assert first[True][0] == first[True][1]
     if strategy == "merge":
         assert first[False][0] != first[False][1], "this episode would not have told the difference"
+
+
+def test_the_guides_own_strategy_needs_what_the_guide_says(monkeypatch):
+    """docs/memory_bank.md shows a strategy in one file: it is registered here as it stands there, and runs."""
+    guide = (Path(__file__).parents[2] / "docs" / "memory_bank.md").read_text()
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "class OldestPair" in block]
+    names = {"ClassVar": ClassVar, "Candidates": Candidates, "Decision": Decision, "torch": torch}
+    exec(code, names)
+    monkeypatch.setitem(STRATEGIES, "oldest_pair", names["OldestPair"])
+    bank = _bank("oldest_pair")
+    state = _run(bank, *_episodes(bank)).state["perceptual"]
+    assert state.counts.tolist() == [[7, 1, 1]] * ROWS
+    assert state.last.tolist() == [[6, 7, 8]] * ROWS
 
 
 def test_an_unknown_strategy_is_named_with_the_nearest():
