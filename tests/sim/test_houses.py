@@ -254,4 +254,4 @@ def test_goal_sets():
     assert set(goal_categories("furniture")) < set(CATEGORIES)
 
 
-GOLDEN = (0, "")
+GOLDEN = (5, "68d9cdf18c749771")
