@@ -334,7 +334,12 @@ class Learner:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         updates = [self._update(replay) for _ in range(self._config.updates_per_segment)]
-        return {**{name: float(np.nanmean([u[name] for u in updates])) for name in updates[0]}, "learning_rate": rate}
+        figures = {}
+        for name in updates[0]:
+            known = [update[name] for update in updates if not math.isnan(update[name])]
+            if known:  # a batch may hold no stop to recall
+                figures[name] = sum(known) / len(known)
+        return {**figures, "learning_rate": rate}
 
     def _update(self, replay: Replay) -> dict[str, float]:
         batch = replay.sample(self._generator, self._config.batch_rows)

@@ -1,4 +1,4 @@
-"""Houses furnished with meshes of an .sh3f library: read, fitted to categories, merged, credited; clear when missing."""
+"""Houses furnished with meshes of an .sh3f library: read, fitted to categories, merged and credited."""
 
 import zipfile
 
