@@ -194,6 +194,26 @@ class EngramSim(lab.HabitatSim):
             self._state = (pose, super().get_agent_state(0))
         return self._state[1]
 
+    # -- collisions ----------------------------------------------------------------------------------------------
+
+    _collided = False
+
+    def step(self, action: Any) -> Any:
+        # A velocity action moves the agent itself and leaves its flag in the last observations, which habitat-lab then
+        # replaces before its collisions measure has looked.
+        moved_into = self._prev_sim_obs.pop("collided", False)
+        observations = super().step(action)
+        self._collided = bool(moved_into if action is None else self._prev_sim_obs.get("collided", False))
+        return observations
+
+    def reset(self) -> Any:
+        self._collided = False
+        return super().reset()
+
+    @property
+    def previous_step_collided(self) -> bool:
+        return self._collided
+
     # -- observations --------------------------------------------------------------------------------------------
 
     def _pair_cameras(self) -> None:
