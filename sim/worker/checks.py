@@ -40,13 +40,15 @@ def load_dataset(config: Any) -> Any:
 
 def _resolve_houses(episodes: Iterable[Any], path: str, scenes_dir: str) -> None:
     """Generated houses: `ROOT/episodes/FILE` names scenes and the scene dataset config relative to ROOT, so that ROOT
-    can move.
+    can move. `scenes_dir` is ROOT where the houses lie there; habitat-lab has put it before the scenes' names already.
     """
-    root = scenes_dir or os.path.dirname(os.path.dirname(os.path.abspath(path)))
+    root = os.path.dirname(os.path.dirname(os.path.abspath(path)))
+    if scenes_dir and os.path.exists(os.path.join(scenes_dir, HOUSES_CONFIG)):
+        root = scenes_dir
     for episode in episodes:
         if episode.scene_dataset_config == HOUSES_CONFIG:
             episode.scene_dataset_config = os.path.join(root, HOUSES_CONFIG)
-            episode.scene_id = os.path.join(root, episode.scene_id)
+            episode.scene_id = os.path.join(root, os.path.relpath(episode.scene_id, scenes_dir or "."))
 
 
 def check_scenes(episodes: Iterable[Any]) -> None:
