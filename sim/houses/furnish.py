@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from sim.houses.assets import Asset, Surface
-from sim.houses.floor import Floor
+from sim.houses.floor import REACH_M, Floor
 from sim.houses.library import Library
 from sim.houses.plan import WALL_M, Opening, Plan, Rect, Room
 
@@ -26,8 +26,8 @@ _FLAT = ("rug",)
 """Categories that one walks over."""
 _FURNISHED_SHARE = 0.2
 """Rooms with less of their floor under furniture are filled up."""
-_M2_PER_THING = 15.0
-_LEAST_THINGS = 0.8
+_M2_PER_THING = 22.0
+_LEAST_THINGS = 0.5
 """Things on a room's floor, on average: one on so many m2, and not less than this."""
 
 T = TypeVar("T")
@@ -268,13 +268,14 @@ class Furnisher:
             if any(p.mount == "floor" and p.asset.category not in _FLAT and p.footprint.overlaps(front) for p in solid):
                 return None
         if not flat:
-            if not self._floor.accepts(ground, front):
+            # Where the agent's centre can be is further off than what must be kept clear.
+            stand = None if front_m is None else _in_front(piece, x, z, yaw, max(front_m, REACH_M + 0.15))
+            if not self._floor.accepts(ground, stand):
                 return None
             self._floor.block(ground)
         if front is not None:
             self._kept_clear.append(front.grown(-0.02))
-        base = 0.0
-        return self._add(Placement(piece, self.index, x, base + piece.dimensions[1] / 2.0, z, yaw, None, "floor"))
+        return self._add(Placement(piece, self.index, x, piece.dimensions[1] / 2.0, z, yaw, None, "floor"))
 
     def at_foot_of(self, other: int, piece: Asset | str) -> int | None:
         """Beside or before a piece of furniture, within a hand's breadth."""
@@ -468,6 +469,8 @@ def _living_room(f: Furnisher) -> None:
     for category, probability in (("armchair", 0.8), ("plant", 0.9), ("bookshelf", 0.6), ("armchair", 0.4)):
         if f.chance(probability):
             f.against_wall(category, 0.5)
+    if f.chance(0.2):
+        f.against_wall("guitar", 0.25)
     _hang(f, ("picture", "picture", "picture", "clock", "wall shelf"), 3)
 
 
@@ -538,6 +541,8 @@ def _bedroom(f: Furnisher) -> None:
         f.against_wall("dresser", 0.5)
     if f.room.inner.area > 11.0 and f.chance(0.5):
         _desk(f)
+    if f.chance(0.25):
+        f.against_wall("suitcase", 0.25)
     _hang(f, ("picture", "picture", "mirror", "wall shelf"), 2)
 
 
@@ -571,6 +576,8 @@ def _bathroom(f: Furnisher) -> None:
         f.on_wall("mirror", 1.1, above=basin)
     if f.chance(0.35):
         f.against_wall("washing machine", 0.5)
+    if f.chance(0.35):
+        f.against_wall("scale", 0.25)
     _hang(f, ("picture", "wall shelf"), 1)
 
 
@@ -604,6 +611,8 @@ def _hallway(f: Furnisher) -> None:
     for category, probability in (("shoe rack", 0.8), ("coat rack", 0.7), ("bench", 0.4), ("cabinet", 0.4)):
         if f.chance(probability):
             f.against_wall(category, 0.4)
+    if f.chance(0.35):
+        f.against_wall("umbrella", 0.2)
     _hang(f, ("mirror", "picture", "picture", "clock"), 2)
 
 
