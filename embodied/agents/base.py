@@ -81,8 +81,6 @@ class Baseline:
 
     title: ClassVar[str]
     """Its name in tables."""
-    privileges: ClassVar[str] = ""
-    """What it is told that a robot would not know; shown beside its name."""
     sensors: ClassVar[tuple[str, ...]] = ()
     """Observations it reads in every task."""
 
@@ -92,6 +90,11 @@ class Baseline:
         self._observation_names = set(env.single_observation_space.spaces)
         self.require(*self.sensors)
         self.actions = Actions(env)
+
+    @classmethod
+    def privileges(cls, config: SimConfig) -> str:
+        """What it is told in the task of `config` that a robot would not know; reports show it beside its name."""
+        return ""
 
     @classmethod
     def sim_overrides(cls, config: SimConfig) -> list[str]:

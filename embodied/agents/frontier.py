@@ -74,7 +74,6 @@ class FrontierAgent(Baseline):
     """
 
     title: ClassVar[str] = "frontier"
-    privileges: ClassVar[str] = "ground-truth detector in ObjectNav"
     sensors: ClassVar[tuple[str, ...]] = ("depth", "gps", "compass")
 
     def __init__(self, env: AgentEnv, seed: int = 0, config: FrontierConfig | None = None) -> None:
@@ -106,6 +105,10 @@ class FrontierAgent(Baseline):
         )
         self._depth_range_m = (camera["min_m"], camera["max_m"]) if camera["normalized"] else None
         self._explorers = [self._new_explorer() for _ in range(self.num_envs)]
+
+    @classmethod
+    def privileges(cls, config: SimConfig) -> str:
+        return "uses a ground-truth detector" if cls.sim_overrides(config) else ""
 
     @classmethod
     def sim_overrides(cls, config: SimConfig) -> list[str]:

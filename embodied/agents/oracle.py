@@ -8,14 +8,18 @@ from typing import ClassVar
 import numpy as np
 
 from embodied.agents.base import Baseline
+from sim.config import SimConfig
 
 
 class OracleAgent(Baseline):
     """Does what the task's `oracle_action` sensor says: it follows the shortest path to the nearest goal."""
 
     title: ClassVar[str] = "oracle"
-    privileges: ClassVar[str] = "knows the map and the goal's place"
     sensors: ClassVar[tuple[str, ...]] = ("oracle_action",)
+
+    @classmethod
+    def privileges(cls, config: SimConfig) -> str:
+        return "knows the map and the goal's place"
 
     def act(self, observations: Mapping[str, np.ndarray]) -> np.ndarray:
         actions = np.asarray(observations["oracle_action"])

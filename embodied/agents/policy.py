@@ -34,7 +34,6 @@ class PolicyAgent:
     """
 
     title: ClassVar[str] = "policy"
-    privileges: ClassVar[str] = ""
 
     def __init__(self, path: Path, env: AgentEnv, seed: int = 0) -> None:
         checkpoint = load(path)

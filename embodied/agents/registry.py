@@ -54,7 +54,8 @@ def prepare_sim(name_or_checkpoint: str, config: SimConfig) -> SimConfig:
     return dataclasses.replace(config, overrides=[*config.overrides, *overrides])
 
 
-def describe_agent(name_or_checkpoint: str) -> tuple[str, str]:
+def describe_agent(name_or_checkpoint: str, config: SimConfig) -> tuple[str, str]:
     """(title, privileges) for reports: what to call it, and what it is told that a robot would not know."""
     found = agent_class(name_or_checkpoint)
-    return str(getattr(found, "title", name_or_checkpoint)), str(getattr(found, "privileges", ""))
+    privileges = getattr(found, "privileges", None)
+    return str(getattr(found, "title", name_or_checkpoint)), privileges(config) if callable(privileges) else ""

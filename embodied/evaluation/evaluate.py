@@ -23,7 +23,7 @@ from rich.console import Console
 
 from embodied.agents.registry import describe_agent
 from embodied.evaluation import film as filming
-from embodied.evaluation.config import HOUSE, EvalConfig, label_of, source_of
+from embodied.evaluation.config import AUTO, HOUSE, EvalConfig, label_of, source_of
 from embodied.evaluation.episodes import EpisodeResult, finite, read_parquet, write_parquet
 from embodied.evaluation.progress import EvaluationProgress
 from embodied.evaluation.runner import run_agents
@@ -71,6 +71,7 @@ def evaluate(config: EvalConfig, console: Console | None = None) -> dict[str, An
         versions=versions() | runs.versions,
         commit=commit(),
         wall_s=round(time.monotonic() - started, 1),
+        resumed=runs.resumed,
         films=films,
     )
     for label, count in runs.restarts.items():
@@ -92,7 +93,7 @@ def summarise(config: EvalConfig, results: dict[str, list[EpisodeResult]]) -> di
     agents = {}
     for entry in config.agents:
         label = label_of(entry)
-        title, privileges = describe_agent(source_of(entry))
+        title, privileges = describe_agent(source_of(entry), config.sim)
         own = results[label]
         agents[label] = {
             "source": Path(source_of(entry)).name,
@@ -188,4 +189,7 @@ def cluster_words(body: dict[str, Any]) -> str:
     """How the intervals came about, for people."""
     kind = "house" if body["cluster"] == HOUSE else "episode"
     unit = kind if body["clusters"] == 1 else f"{kind}s"
-    return f"{body['confidence']:.0%} intervals: bootstrap over {body['clusters']} {unit}"
+    words = f"{body['confidence']:.0%} intervals: bootstrap over {body['clusters']} {unit}"
+    if kind == "episode" and body["config"]["cluster"] == AUTO:
+        words += f" ({body['houses']} houses are too few to resample)"
+    return words

@@ -106,7 +106,17 @@ def film(
             write_map(folder / "maps" / str(index), floor)
     finally:
         env.close()
+    _remove_others(folder, films)
     return films
+
+
+def _remove_others(folder: Path, films: list[dict[str, Any]]) -> None:
+    """Removes maps and videos that an earlier evaluation left here."""
+    kept = {folder / film["video"] for film in films}
+    kept |= {folder / "maps" / f"{film['index']}{suffix}" for film in films for suffix in (".json", ".png")}
+    for path in (*folder.glob("videos/*.mp4"), *folder.glob("maps/*.json"), *folder.glob("maps/*.png")):
+        if path not in kept:
+            path.unlink()
 
 
 class _Replay:

@@ -279,6 +279,8 @@ class Runs:
     restarts: dict[str, int] = field(default_factory=dict)
     journals: list[Journal] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
+    resumed: bool = False
+    """Whether a journal held results already."""
 
 
 def run_agents(config: EvalConfig, console: Console | None = None) -> Runs:
@@ -289,6 +291,7 @@ def run_agents(config: EvalConfig, console: Console | None = None) -> Runs:
             label = label_of(entry)
             path = Path(config.output) / f"{slug(label)}.journal.jsonl"
             journal = Journal(path, run_settings(entry, config), config.resume)
+            runs.resumed = runs.resumed or bool(journal.results)
             run = AgentRun(entry, config, journal, progress)
             env = simulators.of(run.sim_config())
             run.run(env)

@@ -100,7 +100,8 @@ def _facts(body: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("Camera", f"{sim['image_size']} × {sim['image_size']} pixels" if sim["image_size"] else "the task's own"),
         ("Seed", str(body["config"]["seed"])),
-        ("Workers", f"{sim['num_envs']}, {_minutes(body['wall_s'])} in all"),
+        ("Workers", str(sim["num_envs"])),
+        ("Took", _minutes(body["wall_s"]) + (" since it was resumed" if body["resumed"] else "")),
         ("Commit", body["commit"] or "not in a checkout"),
         ("Versions", versions),
     ]
@@ -146,7 +147,7 @@ def _cell(estimate: dict[str, Any] | None, unit: str, digits: int, signed: bool 
         "high": _number(high, digits, signed),
         "unit": unit,
         "bar": (low, mean, high) if unit == "%" and not signed else None,
-        "excludes_zero": low > 0 or high < 0,
+        "side": "above" if low > 0 else "below" if high < 0 else "around",
         "count": estimate["count"],
     }
 

@@ -162,7 +162,7 @@ def test_frontier_reaches_points_it_has_no_map_of(houses: Path, tmp_path: Path, 
 def test_frontier_finds_objects_and_is_labelled_as_told_of_them(houses: Path, tmp_path: Path) -> None:
     body = evaluate(config(houses, tmp_path, "frontier", sim=sim(houses, "objectnav", []), episodes=4))
     assert body["agents"]["frontier"]["metrics"]["success"]["mean"] >= 0.75
-    assert body["agents"]["frontier"]["privileges"] == "ground-truth detector in ObjectNav"
+    assert body["agents"]["frontier"]["privileges"] == "uses a ground-truth detector"
 
 
 def test_detections_name_the_category_of_what_the_pixels_show(houses: Path) -> None:

@@ -69,6 +69,7 @@ def make_evaluation(folder: Path, goals: int) -> Path:
         "versions": {"python": "3.13"},
         "commit": "abc",
         "wall_s": 61.0,
+        "resumed": False,
         "films": films,
     }
     (folder / "results.json").write_text(json.dumps(finite(body)))
