@@ -501,7 +501,7 @@ def _table_with_chairs(f: Furnisher, most: int) -> None:
             return
         f.open_front()
     width, _, depth = f.placements[table].asset.dimensions
-    chair = f.pick("chair")
+    chair = min((f.pick("chair") for _ in range(3)), key=lambda c: c.dimensions[2])  # no office chairs round a table
     out = depth / 2 + chair.dimensions[2] / 2 - 0.08
     side = width / 2 + chair.dimensions[2] / 2 - 0.06
     places = [(-width / 4, out, np.pi), (width / 4, -out, 0.0), (width / 4, out, np.pi), (-width / 4, -out, 0.0)]

@@ -97,11 +97,7 @@ def _chair(m: Maker) -> None:
         s.cylinder((0, 0.10, 0), 0.03, h - 0.15, frame, 6)
         for i in range(5):
             a = 2 * np.pi * i / 5
-            s.box(
-                (min(0, 0.26 * np.sin(a)) - 0.02, 0.06, min(0, 0.26 * np.cos(a)) - 0.02),
-                (max(0, 0.26 * np.sin(a)) + 0.02, 0.1, max(0, 0.26 * np.cos(a)) + 0.02),
-                frame,
-            )
+            s.rod((0, 0.1, 0), (0.26 * np.sin(a), 0.06, 0.26 * np.cos(a)), 0.025, frame)
             s.ball((0.26 * np.sin(a), 0.03, 0.26 * np.cos(a)), (0.03, 0.03, 0.03), frame, 5, 3)
         s.cushion((-w / 2 - 0.03, h - 0.06, -w / 2), (w / 2 + 0.03, h + 0.02, w / 2), seat)
         s.box((-0.03, h - 0.05, -w / 2 - 0.04), (0.03, h + 0.3, -w / 2), frame)
@@ -469,6 +465,7 @@ def _plant(m: Maker) -> None:
     s.disc((0, pot_h - 0.02, 0), pot_r * 0.95, (0, 1, 0), soil, 8)
     kind = m.choose(("bush", "palm", "tree"))
     if kind == "bush":
+        s.cylinder((0, pot_h - 0.02, 0), 0.02, (h - pot_h) * 0.5, soil, 4)
         for i in range(4):
             a, r = 2 * np.pi * i / 4 + m.uniform(0, 1), m.uniform(0.05, 0.13)
             y = pot_h + (h - pot_h) * m.uniform(0.35, 0.8)

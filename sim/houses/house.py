@@ -10,7 +10,7 @@ from sim.houses.furnish import Placement, furnish
 from sim.houses.library import Library
 from sim.houses.plan import Plan, draw_plan
 
-VERSION = 6
+VERSION = 7
 """Of everything that decides what a seed gives. A change here makes `build_dataset` generate all houses anew."""
 
 MAX_ATTEMPTS = 8

@@ -22,7 +22,7 @@ from sim.houses.furnish import footprint
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(40)
-GOLDEN = (6, "f29e3f0e66440083")
+GOLDEN = (7, "efd0de41541a8e6a")
 """VERSION, and the digest of what it gives for two seeds."""
 WRITE = """
 import sys
