@@ -39,6 +39,7 @@ def tiny(houses, output, **fields):
         "batch_rows": 3,
         "replay_steps": 5 * ROUND_STEPS,
         "checkpoint_s": 0.0,
+        "auxiliary_weight": 0.5,
         "sim": SimConfig(
             task="ext_objectnav", episodes=str(houses / "episodes" / "ext_objectnav_train.json.gz"), num_envs=2, seed=3
         ),
@@ -170,7 +171,7 @@ def test_velocity_control_trains_and_plays(houses, tmp_path):
         num_envs=2,
         order="sequential",
     )
-    result = train(tiny(houses, tmp_path / "run", sim=sim, steps=3 * ROUND_STEPS))
+    result = train(tiny(houses, tmp_path / "run", sim=sim, steps=3 * ROUND_STEPS, auxiliary_weight=0.0))
     env = HabitatVectorEnv(sim)
     try:
         agent = PolicyAgent(result.run, env)

@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from embodied.checkpoint import CheckpointError
 from embodied.config import ConfigError
+from embodied.training.auxiliary import GoalSense
 from embodied.training.dagger import DaggerConfig
 from embodied.training.outcomes import Outcomes
 from embodied.training.progress import LOG_NAME, TrainingProgress
@@ -137,12 +139,42 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path):
     Run(tmp_path, DaggerConfig(), frozenset(), 2, print).close()
 
 
+def test_where_the_goal_is_is_read_from_the_detector():
+    detections = np.zeros((3, 8, 8, 1), np.int32)
+    detections[0, 2:4, 6:8] = 3  # the goal of row 0, to the right
+    detections[1, :, 0] = 1  # another object than row 1's goal
+    detections[2, :, :4] = 1
+    goals = np.array([[2], [2], [0]])
+    labels = GoalSense.labels({"detections": detections, "objectgoal": goals}, np.array([2.0, np.inf, 3.0]))
+    np.testing.assert_allclose(labels["goal_share"], [4 / 64, 0.0, 0.5])
+    np.testing.assert_allclose(labels["goal_side"], [0.75, 0.0, -0.5])
+    assert labels["goal_distance_m"].tolist() == [2.0, 50.0, 3.0]
+
+
+def test_knowing_where_the_goal_is_can_be_learnt():
+    torch.manual_seed(0)
+    share, side = torch.rand(6, 8).round() * 0.1, torch.rand(6, 8) * 2 - 1
+    labels = {"goal_share": share, "goal_side": side, "goal_distance_m": torch.rand(6, 8) * 9}
+    features = torch.stack([share * 10, side, side**2, torch.log1p(labels["goal_distance_m"])], dim=-1)
+    sense = GoalSense(4)
+    optimizer = torch.optim.Adam(sense.parameters(), lr=0.1)
+    losses = []
+    for _ in range(200):
+        loss = sense.loss(features, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("algorithm=dager", "no algorithm 'dager', choose one of dagger; did you mean dagger?"),
         ("batch_rows=1", "override batch_rows=1: batch_rows must be at least sim.num_envs"),
         ("beta_end=2", "override beta_end=2: beta_end is a share, 0 to 1, not 2.0"),
+        ("auxiliary_weight=0.1", "auxiliary_weight is for object goals, and sim.task is pointnav: set it to 0"),
         ("device=tpu", "override device=tpu: device must be auto, cpu or cuda, not 'tpu'"),
         ("policy.name=resnet", "override policy.name=resnet: policy.name: no policy 'resnet'"),
         ("policy.channels=[1]", "policy.channels must be three widths"),
