@@ -109,8 +109,7 @@ class RetrievalBlock(nn.Module):
         bias = torch.where(valid, 0.0, -torch.inf).to(scores.dtype)[:, None]  # [B, 1, L]
         if time_keys is not None:
             bias = bias + (q @ time_keys.mT).flatten(1, 2)  # [B, heads * N, L]
-        scores += bias[..., None]
-        attention = torch.softmax(scores.flatten(2), dim=-1)
+        attention = torch.softmax((scores + bias[..., None]).flatten(2), dim=-1)
 
         found = attention.view(*q.shape[:3], -1) @ values
         if to_memory:

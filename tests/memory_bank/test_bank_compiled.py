@@ -21,6 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from memory_bank import MemoryBank, StreamConfig
 from memory_bank.strategies import STRATEGIES
 
+pytestmark = pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")
+
 every_strategy = pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 
 
