@@ -53,18 +53,23 @@ class Output:
     actions: ActionDistribution
     features: Tensor
     """What the choice was made from, [..., feature_size]: further heads (values, auxiliary losses) build on it."""
+    seen: Tensor | None = None
+    """Of policies that look for objects: logits [..., 1 + objects, rows, columns] of what each part of the picture
+    shows, nothing or an object's category. An auxiliary loss can teach it."""
 
 
 class SequencePolicy(nn.Module):
     """Base of all policies.
 
     A subclass sets `contract` (the sensors that it reads, and the actions), `feature_size` and `head` (features to an
-    ActionDistribution), and implements `initial_state` and `remember`.
+    ActionDistribution), perhaps `seen_shape`, and implements `initial_state` and `remember`.
     """
 
     contract: Contract
     feature_size: int
     head: nn.Module
+    seen_shape: tuple[int, int, int] | None = None
+    """(objects, rows, columns) of `Output.seen`, of a policy that has it."""
 
     def initial_state(self, rows: int) -> State:
         """The state of `rows` rows that have seen nothing."""
@@ -72,8 +77,8 @@ class SequencePolicy(nn.Module):
 
     def remember(
         self, observations: Mapping[str, Tensor], previous_actions: Tensor, state: State, resets: Tensor
-    ) -> tuple[Tensor, State]:
-        """Features [T, N, feature_size] and the state after the last step; arguments as of `unroll`."""
+    ) -> tuple[Tensor, State, Tensor | None]:
+        """Features [T, N, feature_size], the state after the last step, and `Output.seen`; arguments as of `unroll`."""
         raise NotImplementedError
 
     def unroll(
@@ -90,16 +95,16 @@ class SequencePolicy(nn.Module):
         Returns:
             Outputs [T, N, ...], and the state after the last step.
         """
-        features, state = self.remember(observations, previous_actions, state, resets)
-        return Output(self.head(features), features), state
+        features, state, seen = self.remember(observations, previous_actions, state, resets)
+        return Output(self.head(features), features, seen), state
 
     def step(
         self, observations: Mapping[str, Tensor], previous_actions: Tensor, state: State, resets: Tensor
     ) -> tuple[Output, State]:
         """One step of N rows: as `unroll`, without the axis T and without gradients."""
         with torch.inference_mode():
-            seen = {name: values.unsqueeze(0) for name, values in observations.items()}
-            features, state = self.remember(seen, previous_actions.unsqueeze(0), state, resets.unsqueeze(0))
+            now = {name: values.unsqueeze(0) for name, values in observations.items()}
+            features, state, _ = self.remember(now, previous_actions.unsqueeze(0), state, resets.unsqueeze(0))
             return Output(self.head(features[0]), features[0]), state
 
     def __call__(self, *arguments: Any) -> tuple[Output, State]:

@@ -2,7 +2,7 @@
 
 ::
 
-    rgb, depth --- convolutions -- scaled by the goal -- flat --\
+    rgb, depth --- convolutions -- scaled by the goal, and where the goal is seen -- flat --\
     goal ------------------------ embedding --------------------+
     gps, compass -- pose, own motion since the last step -------+-- token -- GRU -- features -- action head
     previous action ------------- embedding --------------------/
@@ -44,6 +44,7 @@ class CnnGruPolicy(SequencePolicy):
         size = config.embedding_size
         self.goal = GoalEncoder(self.contract, size)
         self.vision = Vision(self.contract, config, size)
+        self.seen_shape = self.vision.seen_shape
         self.has_pose = GPS in self.contract.sensors and COMPASS in self.contract.sensors
         self.pose = nn.Linear(_POSE_FEATURES, size) if self.has_pose else None
         self.previous_action = PreviousAction(self.contract.actions, size)
@@ -61,9 +62,10 @@ class CnnGruPolicy(SequencePolicy):
 
     def remember(
         self, observations: Mapping[str, Tensor], previous_actions: Tensor, state: State, resets: Tensor
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, State, Tensor | None]:
         goal = self.goal(observations)
-        parts = [self.vision(observations, goal), goal, self.previous_action(previous_actions, resets)]
+        summary, seen = self.vision(observations, goal)
+        parts = [summary, goal, self.previous_action(previous_actions, resets)]
         after = {}
         if self.pose is not None:
             # habitat-lab's gps is (ahead, right) of the start, its compass counts leftwards: one sense for both.
@@ -73,7 +75,7 @@ class CnnGruPolicy(SequencePolicy):
             parts.append(F.relu(self.pose(_pose_features(pose, before, resets))))
             after["pose"] = pose[-1]
         features, after["memory"] = self.memory(torch.cat(parts, dim=-1), state["memory"], resets)
-        return features, after
+        return features, after, seen
 
 
 class Vision(nn.Module):
@@ -81,7 +83,8 @@ class Vision(nn.Module):
 
     Large strides first: at 64x64 most of a convolution's cost lies in its first maps. No batch normalisation: steps of
     one episode are far from independent. The goal scales and shifts the last map's channels (FiLM, arXiv 1709.07871),
-    so what the picture is searched for decides what is seen in it.
+    so what the picture is searched for decides what is seen in it. Where goals are objects, each cell of the map is
+    also taken for one of them or for none (`Output.seen`), and the goal's probabilities are one more channel.
     """
 
     def __init__(self, contract: Contract, config: PolicyConfig, goal_size: int) -> None:
@@ -104,18 +107,37 @@ class Vision(nn.Module):
             nn.Conv2d(second, third, 3, padding=1),
         )
         self._film = nn.Linear(goal_size, 2 * third)
-        cells = (height // 8) * (width // 8)
-        self._summary = nn.Linear(third * cells, config.vision_size)
+        cells = (height // 8, width // 8)
+        self._objects: nn.Module | None = None
+        self.seen_shape: tuple[int, int, int] | None = None
+        if OBJECT_GOAL in contract.sensors:
+            self._objects = nn.Conv2d(third, 1 + object_count(contract), 1)
+            self.seen_shape = (object_count(contract), *cells)
+            third += 1
+        self._summary = nn.Linear(third * cells[0] * cells[1], config.vision_size)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, observations: Mapping[str, Tensor], goal: Tensor) -> Tensor:
+    def forward(self, observations: Mapping[str, Tensor], goal: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The summary, and `Output.seen`."""
         steps, rows = goal.shape[:2]
         pictures = torch.cat([_unit(observations[name]) for name in self._names], dim=-1).flatten(0, 1)
         # [T * N, H, W, C] seen as [T * N, C, H, W] is what channels_last means: no copy.
         maps = self._body(pictures.permute(0, 3, 1, 2))
         scale, shift = self._film(goal).flatten(0, 1)[..., None, None].chunk(2, dim=1)
-        maps = F.relu(maps * (1.0 + scale) + shift)
-        return F.relu(self._summary(maps.flatten(1))).view(steps, rows, -1)
+        parts = [F.relu(maps * (1.0 + scale) + shift)]
+        seen = None
+        if self._objects is not None:
+            seen = self._objects(F.relu(maps))
+            wanted = observations[OBJECT_GOAL].flatten().long() + 1
+            parts.append(seen.softmax(dim=1)[torch.arange(len(wanted)), wanted].unsqueeze(1))
+            seen = seen.unflatten(0, (steps, rows))
+        summary = F.relu(self._summary(torch.cat(parts, dim=1).flatten(1)))
+        return summary.view(steps, rows, -1), seen
+
+
+def object_count(contract: Contract) -> int:
+    """How many categories the goals are of."""
+    return int(contract.sensors[OBJECT_GOAL].high) + 1
 
 
 class GoalEncoder(nn.Module):
@@ -126,7 +148,7 @@ class GoalEncoder(nn.Module):
         self._category: nn.Module | None = None
         self._point: nn.Module | None = None
         if OBJECT_GOAL in contract.sensors:
-            self._category = nn.Embedding(int(contract.sensors[OBJECT_GOAL].high) + 1, size)
+            self._category = nn.Embedding(object_count(contract), size)
         elif POINT_GOAL in contract.sensors:
             self._point = nn.Linear(4, size)
         else:

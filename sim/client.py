@@ -22,6 +22,13 @@ from sim.worker import protocol
 
 _LAUNCHER = Path(__file__).parent / "worker" / "launch.py"
 _STDERR_TAIL_BYTES = 4000
+_ONE_CORE = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "LP_NUM_THREADS": "0",  # Mesa's CPU renderer: it draws in the calling thread
+}
+"""A simulator is one core's work: more threads only fight over the cores, and small pictures take longer to draw."""
 
 
 class Worker:
@@ -122,12 +129,12 @@ class Worker:
 
     def receive(self, timeout_s: float, loading_timeout_s: float = 0.0) -> protocol.Message:
         """The next message. A step that ends its episode loads the next scene and gets `loading_timeout_s` more."""
-        episode = self.status().get("count") if loading_timeout_s else None
+        before = self._status_bytes() if loading_timeout_s else b""
         try:
             try:
                 message = self.channel.receive(timeout_s)
             except protocol.DeadlinePassed:
-                if not loading_timeout_s or self.status().get("count") == episode:
+                if not loading_timeout_s or self._status_bytes() == before:
                     raise
                 message = self.channel.receive(loading_timeout_s)
         except (protocol.PeerGone, protocol.DeadlinePassed) as error:
@@ -153,6 +160,9 @@ class Worker:
             return dict(json.loads(protocol.read_text(self.arrays["status"])))
         except ValueError:
             return {}
+
+    def _status_bytes(self) -> bytes:
+        return b"" if self.arrays is None else self.arrays["status"].tobytes()
 
     def last_words(self) -> str:
         """The end of what the process printed."""
@@ -220,8 +230,7 @@ def _environment() -> dict[str, str]:
     """The worker's environment: ours, less what would lead its interpreter to our packages."""
     hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
-    # One simulator is one core's work: threads of NumPy's libraries would only fight over the cores.
-    return {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", **environment}
+    return {**_ONE_CORE, **environment}
 
 
 def as_array(body: dict[str, Any], blob: bytes, dtype: str) -> np.ndarray:

@@ -82,6 +82,9 @@ class HabitatVectorEnv(VectorEnv):
         self.single_action_space = action_space_of(ready["action_space"])
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._batch = {
+            name: ((self.num_envs, *array.shape), array.dtype) for name, array in self._workers[0].observations.items()
+        }
         self.restarts = 0
         """Workers replaced so far."""
         self._deaths: dict[str, int] = {}
@@ -129,7 +132,10 @@ class HabitatVectorEnv(VectorEnv):
         if self._replay is not None:
             replay, self._replay = self._replay, None
             self._replay_actions(replay)
-        return self._gather(), self._infos(ended)
+        observations = self._empty()
+        for i in range(self.num_envs):
+            self._copy(i, observations)
+        return observations, self._infos(ended)
 
     def step(self, actions: Any) -> tuple[Observations, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         self.step_async(actions)
@@ -156,6 +162,7 @@ class HabitatVectorEnv(VectorEnv):
         truncated = np.zeros(self.num_envs, bool)
         ended: dict[int, dict[str, Any]] = {}
         failure: SimulatorError | None = None
+        observations = self._empty()
         for i, worker in enumerate(self._workers):
             self._waiting[i] = False
             body: dict[str, Any] = {}
@@ -170,7 +177,9 @@ class HabitatVectorEnv(VectorEnv):
                 truncated[i] = True
                 ended[i] = self._final(i, self._lost[i])
                 self._replace(i, self._lost.pop(i))
+                self._copy(i, observations)
                 continue
+            self._copy(i, observations)  # while the others still simulate
             rewards[i] = worker.memory["reward"][0]
             if "final" in body:
                 terminated[i], truncated[i] = worker.memory["ended"].astype(bool)
@@ -180,7 +189,7 @@ class HabitatVectorEnv(VectorEnv):
                 self._actions[i] = []
         if failure is not None:
             raise failure
-        return self._gather(), rewards, terminated, truncated, self._infos(ended)
+        return observations, rewards, terminated, truncated, self._infos(ended)
 
     def call(self, index: int, name: str, timeout_s: float = 60.0, **arguments: Any) -> tuple[dict[str, Any], bytes]:
         """Asks worker `index` one of `sim.worker.calls`; returns a JSON object and raw bytes."""
@@ -298,9 +307,12 @@ class HabitatVectorEnv(VectorEnv):
             raise ValueError(f"actions hold NaN or infinity: {actions.tolist()}")
         return actions
 
-    def _gather(self) -> Observations:
-        rows = [worker.observations for worker in self._workers]
-        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    def _empty(self) -> Observations:
+        return {name: np.empty(shape, dtype) for name, (shape, dtype) in self._batch.items()}
+
+    def _copy(self, index: int, into: Observations) -> None:
+        for name, observation in self._workers[index].observations.items():
+            into[name][index] = observation
 
     def _infos(self, ended: dict[int, dict[str, Any]]) -> dict[str, Any]:
         table = np.stack([worker.memory["metrics"] for worker in self._workers])

@@ -33,6 +33,7 @@ from torch import Tensor
 from embodied import config as configs
 from embodied.checkpoint import TrainingState, load_optimizer_tensors, load_weights, optimizer_tensors
 from embodied.config import ConfigError
+from embodied.training.auxiliary import object_map, seeing_loss, with_detector
 from embodied.training.outcomes import Outcomes
 from embodied.training.progress import TrainingProgress
 from embodied.training.replay import Arrays, Replay
@@ -80,6 +81,10 @@ class DaggerConfig:
     change_weight: float = field(
         default=1.0, metadata={"help": "weight of steps where the oracle's action differs from its last (inflections)"}
     )
+    auxiliary_weight: float = field(
+        default=0.0,
+        metadata={"help": "of learning to see objects from the simulator's ground truth (object goals); 0: not"},
+    )
     device: str = field(default="auto", metadata={"help": "auto, cpu, or cuda (then in bfloat16 where that is enough)"})
     torch_threads: int = field(default=1, metadata={"help": "of the learner; simulators need cores too"})
     overlap: bool = field(default=True, metadata={"help": "simulate and learn at once; the result is the same"})
@@ -100,6 +105,10 @@ class DaggerConfig:
         for name in ("learning_rate", "max_grad_norm", "stop_weight", "change_weight"):
             if not getattr(self, name) > 0.0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if self.auxiliary_weight < 0.0:
+            raise ValueError(f"auxiliary_weight must not be negative, and is {self.auxiliary_weight}")
+        if self.auxiliary_weight > 0.0 and self.sim.task not in ("objectnav", "ext_objectnav"):
+            raise ValueError(f"auxiliary_weight is for object goals, and sim.task is {self.sim.task}: set it to 0")
         if self.batch_rows < self.sim.num_envs:
             raise ValueError(
                 f"batch_rows must be at least sim.num_envs ({self.sim.num_envs}), so that all new steps are learnt "
@@ -150,7 +159,8 @@ def train(config: DaggerConfig, console: Console | None = None) -> TrainResult:
             return TrainResult(run.folder, resumed.folder, resumed.steps, True, resumed.meta["figures"])
         state = resumed.training() if resumed is not None else None
         torch.set_num_threads(config.torch_threads)
-        env = HabitatVectorEnv(config.sim, None if state is None else state.values["env"])
+        sim = with_detector(config.sim) if config.auxiliary_weight else config.sim
+        env = HabitatVectorEnv(sim, None if state is None else state.values["env"])
         stack.callback(env.close)
         offered = Contract.of_env(env)
         if ORACLE not in offered.sensors:
@@ -246,7 +256,8 @@ class Driver:
 
         Returns:
             Arrays [T, N, ...]: `observations/NAME` as stored, `previous_actions`, `resets`, `labels` (the oracle's
-            actions) and `by_oracle` (who drove); and the policy's state before the first step, [N, ...].
+            actions), `by_oracle` (who drove) and, if it is learnt, `shown` (what the pictures show); and the policy's
+            state before the first step, [N, ...].
         """
         begin = {name: values.cpu().numpy().copy() for name, values in self._state.items()}
         steps: list[Arrays] = []
@@ -272,6 +283,8 @@ class Driver:
                     "by_oracle": self._oracle_drives.copy(),
                 }
             )
+            if self._config.auxiliary_weight and self._policy.seen_shape:
+                steps[-1]["shown"] = object_map(self._observations, self._policy.seen_shape)
             self._env.step_async(actions[:, 0] if self._actions.kind == DISCRETE else actions)
             self._observations, _, terminated, truncated, infos = self._env.step_wait()
             self.outcomes.update(infos)
@@ -312,6 +325,7 @@ class Learner:
 
     Raises:
         ContractError: the policy cannot do with them.
+        ConfigError: an auxiliary loss is asked for that the policy does not have.
     """
 
     def __init__(self, config: DaggerConfig, offered: Contract) -> None:
@@ -322,6 +336,10 @@ class Learner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.policy = make_policy(config.policy, offered)
+        if config.auxiliary_weight and self.policy.seen_shape is None:
+            raise ConfigError(
+                f"auxiliary_weight: the policy {config.policy.name} does not look for objects: set it to 0"
+            )
         self.policy.to(self._device)
         self._optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, eps=1e-5)
         self._generator = np.random.default_rng([config.seed, 2])
@@ -351,12 +369,17 @@ class Learner:
             output, after = self.policy(observations, arrays["previous_actions"], state, arrays["resets"])
         weights = self._weights(labels, arrays["resets"])
         loss = -(weights * output.actions.log_prob(labels)).sum() / weights.sum()
+        figures = {"loss": float(loss.detach())}
+        if self._config.auxiliary_weight and output.seen is not None:
+            seeing, recall = seeing_loss(output.seen, arrays["shown"])
+            figures["objects_seen"] = float(recall)
+            loss = loss + self._config.auxiliary_weight * seeing
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self._config.max_grad_norm)
         self._optimizer.step()
         replay.refresh(batch, {name: values.detach().cpu().numpy() for name, values in after.items()})
-        return {"loss": float(loss.detach()), "grad_norm": float(norm), **self._agreement(output.actions, labels)}
+        return {**figures, "grad_norm": float(norm), **self._agreement(output.actions, labels)}
 
     def _weights(self, labels: Tensor, resets: Tensor) -> Tensor:
         """How much each step [T, B] counts in the loss."""

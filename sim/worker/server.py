@@ -1,6 +1,7 @@
 """The worker's main loop: one habitat-lab environment, driven over `protocol`."""
 
 import faulthandler
+import gc
 import json
 import os
 import random
@@ -166,6 +167,8 @@ class EnvironmentWorker:
         self._set_status()
         self._store(observations, self._obs, self._memory["metrics"])
         self._fresh = True
+        gc.collect()
+        gc.freeze()  # what is there now stays: collections need not look at it again
         body = {
             "observation_spaces": spaces,
             "action_space": self._actions.describe(),

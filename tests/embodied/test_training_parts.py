@@ -9,13 +9,16 @@ from rich.console import Console
 
 from embodied.checkpoint import CheckpointError
 from embodied.config import ConfigError
-from embodied.training.auxiliary import GoalSense
+from embodied.training.auxiliary import object_map, seeing_loss
 from embodied.training.dagger import DaggerConfig
 from embodied.training.outcomes import Outcomes
 from embodied.training.progress import LOG_NAME, TrainingProgress
 from embodied.training.registry import load_config
 from embodied.training.replay import Replay
 from embodied.training.run import Run
+from policies.config import PolicyConfig
+from policies.contract import Actions, Contract, Sensor
+from policies.registry import make_policy
 
 STEPS, ROWS = 4, 2
 
@@ -139,33 +142,32 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path):
     Run(tmp_path, DaggerConfig(), frozenset(), 2, print).close()
 
 
-def test_where_the_goal_is_is_read_from_the_detector():
-    detections = np.zeros((3, 8, 8, 1), np.int32)
-    detections[0, 2:4, 6:8] = 3  # the goal of row 0, to the right
-    detections[1, :, 0] = 1  # another object than row 1's goal
-    detections[2, :, :4] = 1
-    goals = np.array([[2], [2], [0]])
-    labels = GoalSense.labels({"detections": detections, "objectgoal": goals}, np.array([2.0, np.inf, 3.0]))
-    np.testing.assert_allclose(labels["goal_share"], [4 / 64, 0.0, 0.5])
-    np.testing.assert_allclose(labels["goal_side"], [0.75, 0.0, -0.5])
-    assert labels["goal_distance_m"].tolist() == [2.0, 50.0, 3.0]
+def test_what_a_picture_shows_is_read_from_the_detector():
+    detections = np.zeros((2, 16, 16, 1), np.int32)
+    detections[0, 2:8, 9:14] = 3
+    detections[0, 2:4, 8:10] = 1  # less of this one in the same part
+    detections[1, 8, 0] = 2  # a single pixel of 64
+    expected = np.zeros((2, 2, 2), np.uint8)
+    expected[0, 0, 1] = 3
+    np.testing.assert_array_equal(object_map({"detections": detections}, (6, 2, 2)), expected)
 
 
-def test_knowing_where_the_goal_is_can_be_learnt():
+def test_what_a_picture_shows_can_be_learnt_by_a_policy_that_looks_for_objects():
     torch.manual_seed(0)
-    share, side = torch.rand(6, 8).round() * 0.1, torch.rand(6, 8) * 2 - 1
-    labels = {"goal_share": share, "goal_side": side, "goal_distance_m": torch.rand(6, 8) * 9}
-    features = torch.stack([share * 10, side, side**2, torch.log1p(labels["goal_distance_m"])], dim=-1)
-    sense = GoalSense(4)
-    optimizer = torch.optim.Adam(sense.parameters(), lr=0.1)
-    losses = []
-    for _ in range(200):
-        loss = sense.loss(features, labels)
+    sensors = {"rgb": Sensor((16, 16, 3), "uint8", 0, 255), "objectgoal": Sensor((1,), "int64", 0, 5)}
+    policy = make_policy(PolicyConfig(channels=[8, 16, 16]), Contract(sensors, Actions("discrete", ("stop", "go"))))
+    shown = torch.randint(0, 7, (3, 4, 2, 2), dtype=torch.uint8)
+    pictures = (shown * 40).repeat_interleave(8, 2).repeat_interleave(8, 3).unsqueeze(-1).expand(3, 4, 16, 16, 3)
+    observations = {"rgb": pictures, "objectgoal": torch.zeros(3, 4, 1, dtype=torch.int64)}
+    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-2)
+    previous, resets = torch.zeros(3, 4, 1, dtype=torch.int64), torch.zeros(3, 4, dtype=torch.bool)
+    for _ in range(150):
+        output, _ = policy(observations, previous, policy.initial_state(4), resets)
+        loss, recall = seeing_loss(output.seen, shown)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.3 * losses[0]
+    assert recall > 0.9
 
 
 @pytest.mark.parametrize(
