@@ -60,7 +60,7 @@ class EngramSim(lab.HabitatSim):
         else:
             config = self._create_sim_config_0_2(_sensor_suite)
         if _catalogue_path(self.habitat_config.scene) is not None:
-            # Else habitat-sim hands out none of the scene's objects. They rest all the same, unless physics is asked for.
+            # Else habitat-sim hands out none of a house's objects. They rest, unless physics was asked for.
             config.sim_cfg.enable_physics = True
             self._rests = not self.habitat_config.habitat_sim_v0.enable_physics
         else:
