@@ -52,6 +52,7 @@ def test_the_protocol_works_under_python_3_9(python39, tmp_path):
         "-q",
         "-p",
         "no:cacheprovider",
+        "--noconftest",
         "-c",
         os.devnull,
         "--rootdir",
