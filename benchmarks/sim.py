@@ -3,7 +3,8 @@
 All three walk the same episodes in the same houses with the same actions, RGB and depth at 64 x 64, one process for
 each of two environments, one after the other in rounds; a ratio is taken within a round and the median over rounds is
 printed. Engram and habitat-lab run PointNav with its sensors, measures and rewards (habitat-lab's, without our oracle
-sensor); the bare loop only acts and looks. Start-up is left out, scene changes are in.
+sensor); the bare loop only acts and looks. Start-up is left out, scene changes are in. All three get what a worker of
+ours sets for itself: one thread a process, Mesa's drawing included, without which the other two are slower.
 
 Usage: python benchmarks/sim.py [--quick]
 Last line: {"ratio_raw", "ratio_habitat_lab", "steps_per_s", ...}.
@@ -30,6 +31,7 @@ from rich.table import Table
 # A script's folder comes first on the path, where this file would stand for the package `sim`.
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
 
+from sim.client import ONE_CORE  # noqa: E402
 from sim.config import SimConfig  # noqa: E402
 from sim.houses import HouseDatasetConfig, build_dataset  # noqa: E402
 from sim.runtime import default_sim_python  # noqa: E402
@@ -154,7 +156,7 @@ def peer(name: str, spec: dict[str, Any]) -> float:
         json.dump({key: value for key, value in spec.items() if key not in ("config", "root")}, file)
         file.flush()
         environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-        environment.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
+        environment.update(ONE_CORE)
         command = [str(default_sim_python()), str(PEERS), name, file.name]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode != 0:

@@ -148,10 +148,11 @@ class HabitatVectorEnv(VectorEnv):
         actions = self._checked(actions)
         for i, worker in enumerate(self._workers):
             worker.memory["action"][...] = actions[i]
-            self._actions[i].append(actions[i].tolist())
             with self._attempt(i):
                 worker.send(protocol.STEP)
             self._waiting[i] = True
+        for taken, action in zip(self._actions, actions.tolist(), strict=True):  # while they simulate
+            taken.append(action)
 
     def step_wait(self) -> tuple[Observations, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Waits for the step that `step_async` began."""
@@ -299,7 +300,7 @@ class HabitatVectorEnv(VectorEnv):
             if not np.issubdtype(actions.dtype, np.integer):
                 raise ValueError(f"actions must be integers, got {actions.dtype}")
             n = int(self.single_action_space.n)
-            if (actions < 0).any() or (actions >= n).any():
+            if not all(0 <= action < n for action in actions.tolist()):
                 raise ValueError(
                     f"actions must be in 0..{n - 1} ({', '.join(self.action_names)}), got {actions.tolist()}"
                 )

@@ -44,11 +44,16 @@ def object_map(observations: Mapping[str, np.ndarray], shape: tuple[int, int, in
 def seeing_loss(seen: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy of what a policy sees against what the picture shows, and the share of objects that it sees.
 
+    Parts that show an object count as much together as those that show none, of which there are ten times as many.
+
     Args:
         seen: logits [..., 1 + objects, rows, columns] (`policies.base.Output.seen`).
         shown: `object_map` [..., rows, columns].
     """
     logits, labels = seen.flatten(0, -4).float(), shown.flatten(0, -3).long()
-    is_object = labels > 0
-    recall = (logits.detach().argmax(dim=1) == labels)[is_object].float().mean()
-    return F.cross_entropy(logits, labels), recall
+    is_object = (labels > 0).float()
+    objects, others = is_object.sum().clamp(min=1.0), (1.0 - is_object).sum().clamp(min=1.0)
+    errors = F.cross_entropy(logits, labels, reduction="none")
+    loss = 0.5 * ((errors * is_object).sum() / objects + (errors * (1.0 - is_object)).sum() / others)
+    hits = (logits.detach().argmax(dim=1) == labels).float() * is_object
+    return loss, hits.sum() / objects

@@ -4,6 +4,7 @@ Everything else (PointNav, ObjectNav, their sensors and measures) is habitat-lab
 YAML files in `sim/tasks/`, in habitat-lab's format.
 """
 
+import math
 import os
 from typing import Any, Dict, List, Optional
 
@@ -32,12 +33,9 @@ class ExtObjectNavTask(nav.NavigationTask):
         self.goal_sequence: List[str] = _goal_sequence(episode)
         self.goal_index = 0
         self.goal_steps = 0
+        self.max_goal_steps = int(self._config.measurements.goal_sequence.max_goal_steps)
         self._point_at(episode, 0)
         return super().reset(episode)
-
-    @property
-    def max_goal_steps(self) -> int:
-        return int(self._config.measurements.goal_sequence.max_goal_steps)
 
     @property
     def goal_ends(self) -> bool:
@@ -147,7 +145,8 @@ class ExtObjectNavReward(Measure):
         if task.goal_index != self._goal_index:  # this step is the first towards a new goal: its start is one step back
             self._goal_index = task.goal_index
             self._distance_m = distance_m
-        self._metric = float(np.nan_to_num(self._distance_m - distance_m, posinf=0.0, neginf=0.0))
+        progress_m = self._distance_m - distance_m
+        self._metric = float(progress_m) if math.isfinite(progress_m) else 0.0
         if task.goal_ends:
             self._metric += self._bonus * float(measures["success"].get_metric())
         self._distance_m = distance_m
