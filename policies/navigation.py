@@ -2,10 +2,11 @@
 
 ::
 
-    rgb, depth --- convolutions -- scaled by the goal, and where the goal is seen -- flat --\
+    rgb, depth --- convolutions -- scaled by the goal -- flat --\
     goal ------------------------ embedding --------------------+
-    gps, compass -- pose, own motion since the last step -------+-- token -- GRU -- features -- action head
-    previous action ------------- embedding --------------------/
+    gps, compass -- pose, own motion since the last step -------+-- token -- GRU --+-- features -- action head
+    previous action ------------- embedding --------------------/                  |
+    convolutions -- what each part shows -- the goal's parts -- sighting ----------/
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class CnnGruPolicy(SequencePolicy):
         self.previous_action = PreviousAction(self.contract.actions, size)
         token_size = config.vision_size + size * (3 if self.has_pose else 2)
         self.memory = GRUMemory(token_size, config.memory_size)
-        self.feature_size = config.memory_size
+        self.feature_size = config.memory_size + (_SIGHTING_FEATURES if self.seen_shape else 0)
         self.head = make_head(self.feature_size, self.contract.actions)
 
     def initial_state(self, rows: int) -> State:
@@ -64,7 +65,7 @@ class CnnGruPolicy(SequencePolicy):
         self, observations: Mapping[str, Tensor], previous_actions: Tensor, state: State, resets: Tensor
     ) -> tuple[Tensor, State, Tensor | None]:
         goal = self.goal(observations)
-        summary, seen = self.vision(observations, goal)
+        summary, sighting, seen = self.vision(observations, goal)
         parts = [summary, goal, self.previous_action(previous_actions, resets)]
         after = {}
         if self.pose is not None:
@@ -75,7 +76,7 @@ class CnnGruPolicy(SequencePolicy):
             parts.append(F.relu(self.pose(_pose_features(pose, before, resets))))
             after["pose"] = pose[-1]
         features, after["memory"] = self.memory(torch.cat(parts, dim=-1), state["memory"], resets)
-        return features, after, seen
+        return torch.cat([features, sighting], dim=-1), after, seen
 
 
 class Vision(nn.Module):
@@ -84,7 +85,9 @@ class Vision(nn.Module):
     Large strides first: at 64x64 most of a convolution's cost lies in its first maps. No batch normalisation: steps of
     one episode are far from independent. The goal scales and shifts the last map's channels (FiLM, arXiv 1709.07871),
     so what the picture is searched for decides what is seen in it. Where goals are objects, each cell of the map is
-    also taken for one of them or for none (`Output.seen`), and the goal's probabilities are one more channel.
+    also taken for one of them or none (`Output.seen`). Where the goal is among them is told in five numbers that the
+    action head reads past the memory: "it is here, near, on the left" is then a matter of a few weights, where it would
+    have to be found among thousands.
     """
 
     def __init__(self, contract: Contract, config: PolicyConfig, goal_size: int) -> None:
@@ -113,26 +116,46 @@ class Vision(nn.Module):
         if OBJECT_GOAL in contract.sensors:
             self._objects = nn.Conv2d(third, 1 + object_count(contract), 1)
             self.seen_shape = (object_count(contract), *cells)
-            third += 1
         self._summary = nn.Linear(third * cells[0] * cells[1], config.vision_size)
+        # Its inputs grow with what the maps learn to tell apart; unnormalised they drive every gate of the GRU shut.
+        self._norm = nn.LayerNorm(config.vision_size)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, observations: Mapping[str, Tensor], goal: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The summary, and `Output.seen`."""
+    def forward(self, observations: Mapping[str, Tensor], goal: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The summary, where the goal is in sight [T, N, 5 or 0] (`_sighting`), and `Output.seen`."""
         steps, rows = goal.shape[:2]
         pictures = torch.cat([_unit(observations[name]) for name in self._names], dim=-1).flatten(0, 1)
         # [T * N, H, W, C] seen as [T * N, C, H, W] is what channels_last means: no copy.
         maps = self._body(pictures.permute(0, 3, 1, 2))
         scale, shift = self._film(goal).flatten(0, 1)[..., None, None].chunk(2, dim=1)
-        parts = [F.relu(maps * (1.0 + scale) + shift)]
-        seen = None
-        if self._objects is not None:
-            seen = self._objects(F.relu(maps))
-            wanted = observations[OBJECT_GOAL].flatten().long() + 1
-            parts.append(seen.softmax(dim=1)[torch.arange(len(wanted)), wanted].unsqueeze(1))
-            seen = seen.unflatten(0, (steps, rows))
-        summary = F.relu(self._summary(torch.cat(parts, dim=1).flatten(1)))
-        return summary.view(steps, rows, -1), seen
+        maps_for_goal = F.relu(maps * (1.0 + scale) + shift)
+        summary = F.relu(self._norm(self._summary(maps_for_goal.flatten(1)))).view(steps, rows, -1)
+        if self._objects is None:
+            return summary, summary[..., :0], None
+        seen = self._objects(F.relu(maps))
+        wanted = observations[OBJECT_GOAL].flatten().long() + 1
+        goal_map = seen.softmax(dim=1)[torch.arange(len(wanted)), wanted]
+        sighting = self._sighting(goal_map, observations)
+        return summary, sighting.view(steps, rows, -1), seen.unflatten(0, (steps, rows))
+
+    def _sighting(self, goal_map: Tensor, observations: Mapping[str, Tensor]) -> Tensor:
+        """Whether the goal is in the picture, how large, on which side, how near there, and both: [T * N, 5].
+
+        Args:
+            goal_map: probability that a part of the picture shows the goal, [T * N, rows, columns].
+        """
+        rows, columns = goal_map.shape[1:]
+        present = goal_map.amax(dim=(1, 2))
+        share = goal_map / (goal_map.sum(dim=(1, 2), keepdim=True) + 0.05)
+        side = (share.sum(dim=1) * torch.linspace(-1.0, 1.0, columns, device=share.device)).sum(dim=1)
+        near = torch.zeros_like(present)
+        if DEPTH in self._names:
+            depth = observations[DEPTH].flatten(0, 1).float().squeeze(-1)
+            near = (share * F.adaptive_avg_pool2d(1.0 - depth, (rows, columns))).sum(dim=(1, 2))
+        return torch.stack([present, goal_map.mean(dim=(1, 2)) * 8.0, side, near, present * near], dim=-1)
+
+
+_SIGHTING_FEATURES = 5
 
 
 def object_count(contract: Contract) -> int:

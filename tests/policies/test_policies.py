@@ -157,6 +157,23 @@ def test_every_parameter_learns(policy, history):
         assert parameter.grad.abs().max() > 0, name
 
 
+def test_a_strong_picture_does_not_shut_the_memory():
+    """Maps that grow with training once drove all gates of the GRU to their ends: it never learnt anything again."""
+    contract = CONTRACTS["object goal, discrete"]
+    torch.manual_seed(3)
+    policy = make_policy(PolicyConfig(channels=[8, 8, 8], vision_size=32, embedding_size=8, memory_size=24), contract)
+    with torch.no_grad():
+        for name, parameter in policy.vision.named_parameters():
+            if "_body" in name:
+                parameter.mul_(20.0)
+    observations = tensors(contract.draw(np.random.default_rng(7), STEPS, ROWS))
+    previous, resets = torch.zeros(STEPS, ROWS, 1, dtype=torch.int64), torch.zeros(STEPS, ROWS, dtype=torch.bool)
+    output, _ = policy.unroll(observations, previous, policy.initial_state(ROWS), resets)
+    memory = output.features[..., :24]
+    assert (memory.abs() > 0.95).float().mean() < 0.2
+    assert memory.flatten(0, 1).std(dim=0).mean() > 0.05
+
+
 def test_choices_are_a_function_of_the_noise(policy, history):
     observations, actions, resets = history
     output, _ = policy.unroll(observations, actions, policy.initial_state(ROWS), resets)
