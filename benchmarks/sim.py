@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -31,7 +30,7 @@ from rich.table import Table
 # A script's folder comes first on the path, where this file would stand for the package `sim`.
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
 
-from sim.client import ONE_CORE  # noqa: E402
+from sim.client import worker_environment  # noqa: E402
 from sim.config import SimConfig  # noqa: E402
 from sim.houses import HouseDatasetConfig, build_dataset  # noqa: E402
 from sim.runtime import default_sim_python  # noqa: E402
@@ -155,10 +154,8 @@ def peer(name: str, spec: dict[str, Any]) -> float:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump({key: value for key, value in spec.items() if key not in ("config", "root")}, file)
         file.flush()
-        environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-        environment.update(ONE_CORE)
         command = [str(default_sim_python()), str(PEERS), name, file.name]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, env=worker_environment(), capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{name}: {done.stderr[-3000:]}")
     return float(json.loads(done.stdout.strip().splitlines()[-1])["steps_per_s"])

@@ -22,7 +22,7 @@ from sim.worker import protocol
 
 _LAUNCHER = Path(__file__).parent / "worker" / "launch.py"
 _STDERR_TAIL_BYTES = 4000
-ONE_CORE = {
+_ONE_CORE = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
@@ -61,7 +61,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
-                env=_environment(),
+                env=worker_environment(),
                 start_new_session=True,  # Ctrl-C reaches the trainer, which then ends its workers in order
             )
         except OSError as error:
@@ -226,11 +226,11 @@ def _how_it_ended(code: int | None) -> str:
     return f"exited with status {code}"
 
 
-def _environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     """The worker's environment: ours, less what would lead its interpreter to our packages."""
     hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
-    return {**ONE_CORE, **environment}
+    return {**_ONE_CORE, **environment}
 
 
 def as_array(body: dict[str, Any], blob: bytes, dtype: str) -> np.ndarray:

@@ -47,7 +47,6 @@ class EngramSim(lab.HabitatSim):
         self._paired: Dict[str, str] = {}
         self._catalogue: Optional[Dict[str, Any]] = None
         self._state: Optional[Tuple[Any, habitat_sim.AgentState]] = None
-        self._rests = False
         self._switches = 0
         super().__init__(config)
         self._scene_loaded()
@@ -59,12 +58,11 @@ class EngramSim(lab.HabitatSim):
             config = super().create_sim_config(_sensor_suite)
         else:
             config = self._create_sim_config_0_2(_sensor_suite)
-        if _catalogue_path(self.habitat_config.scene) is not None:
+        is_house = _catalogue_path(self.habitat_config.scene) is not None
+        self._rests = is_house and not self.habitat_config.habitat_sim_v0.enable_physics
+        if is_house:
             # Else habitat-sim hands out none of a house's objects. They rest, unless physics was asked for.
             config.sim_cfg.enable_physics = True
-            self._rests = not self.habitat_config.habitat_sim_v0.enable_physics
-        else:
-            self._rests = False
         return config
 
     def _create_sim_config_0_2(self, sensor_suite: Any) -> habitat_sim.Configuration:
@@ -224,9 +222,6 @@ class EngramSim(lab.HabitatSim):
 
     def step_world(self, dt: float = 1.0 / 60.0) -> float:
         return self.get_world_time() if self._rests else super().step_world(dt)
-
-    def step_physics(self, dt: float, scene_id: int = 0) -> None:
-        self.step_world(dt)
 
     def last_state(self, agent_id: Optional[int] = None) -> habitat_sim.AgentState:
         return self.get_agent(agent_id or 0).get_state()
