@@ -1,10 +1,11 @@
 """Simulation speed: Engram's vector environment against bare habitat-sim and against habitat-lab's VectorEnv.
 
 All three walk the same episodes in the same houses with the same actions, RGB and depth at 64 x 64, one process for
-each of two environments, one after the other in rounds; a ratio is taken within a round and the median over rounds is
-printed. Engram and habitat-lab run PointNav with its sensors, measures and rewards (habitat-lab's, without our oracle
-sensor); the bare loop only acts and looks. Start-up is left out, scene changes are in. All three get what a worker of
-ours sets for itself: one thread a process, Mesa's drawing included, without which the other two are slower.
+each of two environments. They take turns house by house (two episodes of 250 steps in each environment), because the
+speed of a shared machine changes from one second to the next; a ratio is taken within a turn and the median over turns
+is printed. Engram and habitat-lab run PointNav with its sensors, measures and rewards (habitat-lab's, without our
+oracle sensor); the bare loop only acts and looks. Start-up is left out, scene changes are in. All three get what a
+worker of ours sets for itself: one thread a process, Mesa's drawing included, without which the other two are slower.
 
 Usage: python benchmarks/sim.py [--quick]
 Last line: {"ratio_raw", "ratio_habitat_lab", "steps_per_s", ...}.
@@ -13,18 +14,22 @@ Last line: {"ratio_raw", "ratio_habitat_lab", "steps_per_s", ...}.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
+import itertools
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 # A script's folder comes first on the path, where this file would stand for the package `sim`.
@@ -38,39 +43,58 @@ from sim.vector_env import HabitatVectorEnv  # noqa: E402
 
 NUM_ENVS = 2
 STEPS_PER_EPISODE = 250
+EPISODES_PER_TURN = 2
 PEERS = Path(__file__).parent / "sim_peers.py"
+ANSWER = "engram-benchmark:"
+"""What the other sides' answers begin with; libraries print other lines."""
+
+Walk = Callable[[], float]
+"""Walks the next house, and returns the seconds that it took."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="two short rounds, under a minute")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--episodes", type=int, default=16, help="episodes of 250 steps for each environment and round")
+    parser.add_argument("--quick", action="store_true", help="nine turns, under a minute")
+    parser.add_argument("--turns", type=int, default=45)
     parser.add_argument("--data", default="data/benchmark", help="where the houses are kept")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    rounds, episodes_per_env = (2, 6) if arguments.quick else (arguments.rounds, arguments.episodes)
+    turns = 9 if arguments.quick else arguments.turns
 
     root = build_dataset(HouseDatasetConfig(out=arguments.data, train=6, val=0, test=0, objectnav=0, ext_objectnav=0))
     console = Console(stderr=False)
-    with tempfile.TemporaryDirectory() as folder:
-        spec = make_spec(root, Path(folder), episodes_per_env, arguments.seed)
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        # One turn more than is measured: the first finds everything cold.
+        spec = make_spec(root, Path(folder), (turns + 1) * EPISODES_PER_TURN, arguments.seed)
         warm_up(spec)
-        table = Table("round", "bare habitat-sim", "Engram", "habitat-lab VectorEnv", "of bare", "of habitat-lab")
-        results = []
-        for index in range(rounds):
-            bare, engram, lab = peer("bare", spec), measure_engram(spec), peer("lab", spec)
-            results.append((bare, engram, lab))
-            speeds = (f"{speed:,.0f} steps/s" for speed in (bare, engram, lab))
-            table.add_row(str(index + 1), *speeds, f"{engram / bare:.2f}", f"{engram / lab:.2f}")
-        console.print(table)
+        sides = {
+            "bare": peer("bare", spec, stack),
+            "engram": engram(spec, stack),
+            "lab": peer("lab", spec, stack),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in sides}
+        for turn in track(range(turns + 1), "turns", transient=True):
+            names = list(sides)
+            for name in names[turn % 3 :] + names[: turn % 3]:
+                seconds[name].append(sides[name]())
+    steps = NUM_ENVS * EPISODES_PER_TURN * STEPS_PER_EPISODE
+    speeds = {name: [steps / each for each in taken[1:]] for name, taken in seconds.items()}
+    ratios = {
+        name: [ours / theirs for ours, theirs in zip(speeds["engram"], speeds[name], strict=True)]
+        for name in ("bare", "lab")
+    }
+    table = Table("", "bare habitat-sim", "Engram", "habitat-lab VectorEnv", "of bare", "of habitat-lab")
+    for title, share in (("slowest tenth", 0.1), ("median", 0.5), ("fastest tenth", 0.9)):
+        row = [f"{np.quantile(speeds[name], share):,.0f}/s" for name in ("bare", "engram", "lab")]
+        table.add_row(title, *row, *(f"{np.quantile(ratios[name], share):.2f}" for name in ("bare", "lab")))
+    console.print(table)
     figures = {
-        "ratio_raw": statistics.median(engram / bare for bare, engram, _ in results),
-        "ratio_habitat_lab": statistics.median(engram / lab for _, engram, lab in results),
-        "steps_per_s": statistics.median(engram for _, engram, _ in results),
-        "steps_per_s_raw": statistics.median(bare for bare, _, _ in results),
-        "steps_per_s_habitat_lab": statistics.median(lab for _, _, lab in results),
-        "rounds": rounds,
+        "ratio_raw": statistics.median(ratios["bare"]),
+        "ratio_habitat_lab": statistics.median(ratios["lab"]),
+        "steps_per_s": statistics.median(speeds["engram"]),
+        "steps_per_s_raw": statistics.median(speeds["bare"]),
+        "steps_per_s_habitat_lab": statistics.median(speeds["lab"]),
+        "turns": turns,
         "num_envs": NUM_ENVS,
         "seed": arguments.seed,
     }
@@ -108,6 +132,7 @@ def make_spec(root: Path, folder: Path, episodes_per_env: int, seed: int) -> dic
         "episodes": str(path),
         "num_envs": NUM_ENVS,
         "episodes_per_env": episodes_per_env,
+        "episodes_per_turn": EPISODES_PER_TURN,
         "steps_per_episode": STEPS_PER_EPISODE,
         "image_size": config.image_size,
         "seed": seed,
@@ -124,41 +149,65 @@ def make_spec(root: Path, folder: Path, episodes_per_env: int, seed: int) -> dic
 
 def warm_up(spec: dict[str, Any]) -> None:
     """Opens every house once: its navmesh then lies beside it for all three, and its files are in the disk's cache."""
-    measure_engram({**spec, "steps_per_episode": 1})
+    with contextlib.closing(HabitatVectorEnv(spec["config"])) as env:
+        for count in range(0, EPISODES_PER_TURN * len(spec["scenes"]), EPISODES_PER_TURN):
+            env.reset(options={"counts": [count % spec["episodes_per_env"]] * NUM_ENVS})
     spec["navmeshes"] = {
         scene: str(next((spec["root"] / "navmeshes").glob(Path(scene).name.split(".")[0] + "_*")).absolute())
         for scene in spec["scenes"]
     }
 
 
-def measure_engram(spec: dict[str, Any]) -> float:
-    config: SimConfig = spec["config"]
-    env = HabitatVectorEnv(config)
+def engram(spec: dict[str, Any], stack: contextlib.ExitStack) -> Walk:
+    env = stack.enter_context(contextlib.closing(HabitatVectorEnv(spec["config"])))
     generators = [np.random.default_rng([spec["seed"], rank]) for rank in range(NUM_ENVS)]
     shape = (spec["episodes_per_env"], STEPS_PER_EPISODE)
-    plans = np.stack(
-        [g.choice([1, 1, 2, 3], size=shape)[:, : spec["steps_per_episode"]].reshape(-1) for g in generators]
-    )
+    plans = np.stack([generator.choice([1, 1, 2, 3], size=shape).reshape(-1) for generator in generators])
+    steps = iter(plans.T)
     env.reset()
-    start = time.perf_counter()
-    for actions in plans.T:
-        env.step(actions)
-        if spec["steps_per_episode"] == 1:
-            env.reset()
-    seconds = time.perf_counter() - start
-    env.close()
-    return plans.size / seconds
+
+    def walk() -> float:
+        start = time.perf_counter()
+        for actions in itertools.islice(steps, EPISODES_PER_TURN * STEPS_PER_EPISODE):
+            env.step(actions)
+        return time.perf_counter() - start
+
+    return walk
 
 
-def peer(name: str, spec: dict[str, Any]) -> float:
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump({key: value for key, value in spec.items() if key not in ("config", "root")}, file)
-        file.flush()
-        command = [str(default_sim_python()), str(PEERS), name, file.name]
-        done = subprocess.run(command, env=worker_environment(), capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{name}: {done.stderr[-3000:]}")
-    return float(json.loads(done.stdout.strip().splitlines()[-1])["steps_per_s"])
+def peer(name: str, spec: dict[str, Any], stack: contextlib.ExitStack) -> Walk:
+    """Another side, in a process of its own (`sim_peers.py`)."""
+    file = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".json"))  # noqa: SIM115
+    json.dump({key: value for key, value in spec.items() if key not in ("config", "root")}, file)
+    file.flush()
+    log = stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115
+    process = subprocess.Popen(
+        [str(default_sim_python()), str(PEERS), name, file.name],
+        env=worker_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+    )
+    stack.callback(process.kill)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    requests, answers = process.stdin, process.stdout
+
+    def answer() -> str:
+        for line in answers:
+            if line.startswith(ANSWER):
+                return line.removeprefix(ANSWER)
+        log.seek(0)
+        sys.exit(f"{name}: {log.read()[-3000:]}")
+
+    def walk() -> float:
+        requests.write("go\n")
+        requests.flush()
+        return float(answer())
+
+    answer()
+    return walk
 
 
 if __name__ == "__main__":

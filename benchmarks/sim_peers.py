@@ -1,4 +1,7 @@
-"""What `benchmarks/sim.py` compares with; runs under the simulator's interpreter and prints one JSON line.
+"""What `benchmarks/sim.py` compares with; runs under the simulator's interpreter.
+
+Answers with a line when it is ready. For each line on its standard input it then walks the next house, and answers
+with the seconds that it took.
 
 `bare`: habitat-sim alone, a process for each environment: scene, RGB and depth camera, action, observation, nothing
 else. `lab`: habitat-lab's own VectorEnv over its gym environment (as habitat-baselines makes it), same task, scenes and
@@ -8,12 +11,14 @@ Usage: SIM_PYTHON benchmarks/sim_peers.py bare|lab SPEC.json
 """
 
 import gzip
+import itertools
 import json
 import multiprocessing
 import os
 import sys
 import time
 
+ANSWER = "engram-benchmark:"
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -70,26 +75,27 @@ def bare_process(spec, rank, barrier, results):
     import numpy as np
 
     episodes = read_episodes(spec["episodes"])[rank :: spec["num_envs"]]
+    plans = action_plan(spec, rank)
     scenes = spec["scenes"]
-    simulator = habitat_sim.Simulator(bare_simulator(spec, scenes[episodes[0]["scene_id"]]))
     loaded = episodes[0]["scene_id"]
-    barrier.wait()
-    start = time.perf_counter()
-    taken = 0
-    for episode, actions in zip(episodes, action_plan(spec, rank), strict=True):
-        if episode["scene_id"] != loaded:
-            loaded = episode["scene_id"]
-            simulator.reconfigure(bare_simulator(spec, scenes[loaded]))
-        simulator.pathfinder.load_nav_mesh(spec["navmeshes"][loaded])
-        state = habitat_sim.AgentState()
-        state.position = np.array(episode["start_position"], dtype=np.float32)
-        state.rotation = episode["start_rotation"]
-        simulator.get_agent(0).set_state(state)
-        simulator.get_sensor_observations()
-        for action in actions:
-            simulator.step(int(action))
-            taken += 1
-    results.put((taken, time.perf_counter() - start))
+    simulator = habitat_sim.Simulator(bare_simulator(spec, scenes[loaded]))
+    for begin in range(0, len(episodes), spec["episodes_per_turn"]):
+        barrier.wait()
+        start = time.perf_counter()
+        for index in range(begin, begin + spec["episodes_per_turn"]):
+            episode = episodes[index]
+            if episode["scene_id"] != loaded:
+                loaded = episode["scene_id"]
+                simulator.reconfigure(bare_simulator(spec, scenes[loaded]))
+            simulator.pathfinder.load_nav_mesh(spec["navmeshes"][loaded])
+            state = habitat_sim.AgentState()
+            state.position = np.array(episode["start_position"], dtype=np.float32)
+            state.rotation = episode["start_rotation"]
+            simulator.get_agent(0).set_state(state)
+            simulator.get_sensor_observations()
+            for action in plans[index]:
+                simulator.step(int(action))
+        results.put(time.perf_counter() - start)
     simulator.close()
 
 
@@ -102,16 +108,18 @@ def action_plan(spec, rank):
 
 
 def bare(spec):
-    barrier = multiprocessing.Barrier(spec["num_envs"])
+    """A function that walks the next house and returns its seconds."""
+    barrier = multiprocessing.Barrier(spec["num_envs"] + 1)
     results = multiprocessing.Queue()
     ranks = range(spec["num_envs"])
-    processes = [multiprocessing.Process(target=bare_process, args=(spec, rank, barrier, results)) for rank in ranks]
-    for process in processes:
-        process.start()
-    measured = [results.get() for _ in processes]
-    for process in processes:
-        process.join()
-    return sum(taken for taken, _ in measured) / max(seconds for _, seconds in measured)
+    for rank in ranks:
+        multiprocessing.Process(target=bare_process, args=(spec, rank, barrier, results), daemon=True).start()
+
+    def walk():
+        barrier.wait()
+        return max(results.get() for _ in ranks)
+
+    return walk
 
 
 # ---- habitat-lab's VectorEnv ----------------------------------------------------------------------------------------
@@ -130,6 +138,7 @@ def make_lab_env(config, dataset):
 
 
 def lab(spec):
+    """As `bare`."""
     import habitat
     from sim_worker import checks
 
@@ -149,15 +158,25 @@ def lab(spec):
         multiprocessing_start_method="forkserver",
     )
     vector.reset()
-    plans = [action_plan(spec, rank).reshape(-1) for rank in range(spec["num_envs"])]
-    start = time.perf_counter()
-    for actions in zip(*plans, strict=True):
-        vector.step([int(action) for action in actions])
-    seconds = time.perf_counter() - start
-    vector.close()
-    return len(plans) * len(plans[0]) / seconds
+    plans = [action_plan(spec, rank).reshape(-1).tolist() for rank in range(spec["num_envs"])]
+    steps = iter(zip(*plans, strict=True))
+
+    def walk():
+        start = time.perf_counter()
+        for actions in itertools.islice(steps, spec["episodes_per_turn"] * spec["steps_per_episode"]):
+            vector.step(list(actions))
+        return time.perf_counter() - start
+
+    return walk
+
+
+def main():
+    with open(sys.argv[2]) as file:
+        walk = {"bare": bare, "lab": lab}[sys.argv[1]](json.load(file))
+    print(ANSWER + "ready", flush=True)
+    for _ in sys.stdin:
+        print(ANSWER + str(walk()), flush=True)
 
 
 if __name__ == "__main__":
-    with open(sys.argv[2]) as file:
-        print(json.dumps({"steps_per_s": {"bare": bare, "lab": lab}[sys.argv[1]](json.load(file))}))
+    main()

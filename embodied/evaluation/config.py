@@ -25,7 +25,7 @@ class EvalConfig:
     sim: SimConfig = field(
         default_factory=SimConfig, metadata={"help": "task, episode file, workers; the order is always sequential"}
     )
-    episodes: int = field(default=0, metadata={"help": "how many episodes of the file, from its first; 0: all"})
+    episodes: int = field(default=0, metadata={"help": "how many episodes, spread evenly over the file; 0: all"})
     reference: str = field(default="random", metadata={"help": "the agent that margins are measured against"})
     seed: int = field(default=0, metadata={"help": "of agents that draw random numbers, and of the bootstrap"})
     output: str = field(

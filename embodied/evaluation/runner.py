@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
+import random
 from collections import deque
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -320,9 +322,16 @@ class _Simulators:
 
 
 def _wanted(available: int, asked: int) -> list[int]:
+    """The episodes to run: all, or `asked` of them spread over the file."""
     if asked > available:
         raise ValueError(f"episodes is {asked}, the episode file has {available}")
-    return list(range(asked or available))
+    if not asked:
+        return list(range(available))
+    # One of each of `asked` equal parts of the file, in which houses follow one another. Which one is drawn, always the
+    # same, so that every environment (index modulo their number) gets its share.
+    borders = [part * available // asked for part in range(asked + 1)]
+    draw = random.Random(0)
+    return [draw.randrange(first, end) for first, end in itertools.pairwise(borders)]
 
 
 def _idle_action(env: HabitatVectorEnv) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ from typing import Any
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from embodied.agents.registry import AGENTS, prepare_sim
-from embodied.evaluation import EvalConfig, evaluate, load
+from embodied.evaluation import EvalConfig, evaluate, load, runner
 from embodied.evaluation.challenge import challenge
 from embodied.evaluation.film import read_map
 from sim.config import SimConfig
@@ -54,7 +58,7 @@ def test_every_episode_is_run_once_and_recorded_whole(undisturbed: Path) -> None
     body, episodes = load(undisturbed)
     for agent in ("random", "oracle"):
         own = [episode for episode in episodes if episode.agent == agent]
-        assert [episode.index for episode in own] == [0, 1, 2, 3, 4]
+        assert [episode.index for episode in own] == runner._wanted(36, 5)  # twelve episodes in each of three houses
         for episode in own:
             assert len(episode.path) == episode.steps + 1 == len(episode.actions) + 1
             assert episode.scene.startswith("house_")
@@ -201,3 +205,17 @@ def test_habitat_labs_own_loop_evaluates_our_agents(houses: Path) -> None:
         "random", sim(houses, "ext_objectnav", ["habitat.environment.max_episode_steps=40"]), episodes=2
     )
     assert metrics["goal_sequence/index"] >= 0.0
+
+
+@given(asked=st.integers(1, 400), per_asked=st.floats(1.0, 30.0), num_envs=st.integers(1, 8))
+def test_a_part_of_the_episodes_is_spread_over_the_file_and_the_environments(
+    asked: int, per_asked: float, num_envs: int
+) -> None:
+    available = int(asked * per_asked)
+    wanted = runner._wanted(available, asked)
+    assert wanted == runner._wanted(available, asked)
+    assert len(wanted) == asked
+    for part, index in enumerate(wanted):
+        assert part * available // asked <= index < (part + 1) * available // asked
+    most = max(Counter(index % num_envs for index in wanted).values())
+    assert most <= asked / num_envs + 5.0 * math.sqrt(asked / num_envs) + 1.0
