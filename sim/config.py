@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TASKS_DIR = Path(__file__).parent / "tasks"
+MANIPULATION_TASKS = ("press_in_order", "put_back", "pick_shown_colour", "press_n_times")
+"""Tasks with a gripper; each has a matched twin whose cue stays in view, `NAME_visible`."""
 
 
 @dataclass
@@ -15,7 +17,8 @@ class SimConfig:
     task: str = field(
         default="pointnav",
         metadata={
-            "help": "a task of sim/tasks (pointnav, objectnav, ext_objectnav), or a habitat-lab YAML: a path, or "
+            "help": "a task of sim/tasks (pointnav, objectnav, ext_objectnav, press_in_order, put_back, "
+            "pick_shown_colour, press_n_times, the last four also with _visible), or a habitat-lab YAML: a path, or "
             "benchmark/... inside habitat-lab"
         },
     )
@@ -60,7 +63,7 @@ class SimConfig:
             return str(own)
         if self.task.startswith("benchmark/") or Path(self.task).suffix in (".yaml", ".yml"):
             return self.task if self.task.startswith("benchmark/") else str(Path(self.task).absolute())
-        known = sorted(path.stem for path in TASKS_DIR.glob("*.yaml") if path.stem != "navigation_base")
+        known = sorted(path.stem for path in TASKS_DIR.glob("*.yaml") if not path.stem.endswith("_base"))
         raise ValueError(f"no task '{self.task}'; choose one of {', '.join(known)}, or give a habitat-lab YAML")
 
     def lab_overrides(self) -> list[str]:
@@ -71,9 +74,12 @@ class SimConfig:
         if self.scenes_dir:
             overrides.append(f"habitat.dataset.scenes_dir={_quoted(Path(self.scenes_dir).absolute())}")
         if (TASKS_DIR / f"{self.task}.yaml").exists():
-            overrides += [f"control={self.control}", f"habitat.simulator.turn_angle={self.turn_degrees}"]
+            cameras: tuple[str, ...] = ("rgb_sensor",)
+            if self.task.removesuffix("_visible") not in MANIPULATION_TASKS:
+                overrides += [f"control={self.control}", f"habitat.simulator.turn_angle={self.turn_degrees}"]
+                cameras = ("rgb_sensor", "depth_sensor")
             if self.image_size:
-                for camera in ("rgb_sensor", "depth_sensor"):
+                for camera in cameras:
                     sensor = f"habitat.simulator.agents.main_agent.sim_sensors.{camera}"
                     overrides += [f"{sensor}.width={self.image_size}", f"{sensor}.height={self.image_size}"]
         return [*overrides, f"habitat.seed={self.seed}", *self.overrides]

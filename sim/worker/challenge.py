@@ -21,7 +21,16 @@ from typing import Any, Dict, List, Optional, Tuple
 import habitat
 import numpy as np
 
-from . import calls, checks, configs, oracle, protocol, simulator, tasks  # noqa: F401  (they register what they define)
+from . import (  # noqa: F401  (they register what they define)
+    calls,
+    checks,
+    configs,
+    manipulation,
+    oracle,
+    protocol,
+    simulator,
+    tasks,
+)
 from .server import TaskError, action_decoder, describe_space, load_config
 
 

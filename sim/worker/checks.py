@@ -73,8 +73,11 @@ def check_instance(path: str) -> None:
     glb = os.path.join(root, "stages", os.path.basename(stage) + ".glb")
     if os.path.exists(os.path.join(root, "stages")) and os.path.exists(glb):
         check_glb(glb)
-    elif os.path.exists(os.path.join(root, "houses")):
-        raise TaskError("scene {} needs {}, which is missing: generate the houses again".format(path, glb))
+    elif os.path.exists(os.path.join(root, HOUSES_CONFIG)):
+        remedy = (
+            "generate the houses again" if os.path.exists(os.path.join(root, "houses")) else "write the assets again"
+        )
+        raise TaskError("scene {} needs {}, which is missing: {}".format(path, glb, remedy))
 
 
 def check_glb(path: str) -> None:
@@ -119,7 +122,9 @@ def check_entities(config: Any) -> None:
 
 
 def check_start(env: Any) -> None:
-    """The episode's start must lie on the navmesh, where the agent can move."""
+    """The episode's start must lie on the navmesh, where the agent can move; a tabletop task has no navmesh."""
+    if not getattr(env.task, "needs_navmesh", True):
+        return
     episode = env.current_episode
     pathfinder = env.sim.pathfinder
     if not pathfinder.is_loaded:

@@ -113,7 +113,7 @@ class EnvironmentWorker:
     """
 
     def __init__(self, config: Dict[str, Any], announce: Callable[[Dict[str, Any]], None]) -> None:
-        from . import checks, configs, oracle, simulator, tasks  # noqa: F401  (they register what they define)
+        from . import checks, configs, manipulation, oracle, simulator, tasks  # noqa: F401  (they register what they define)
 
         self._checks = checks
         lab_config = load_config(config)
@@ -240,12 +240,16 @@ class EnvironmentWorker:
 
     def _episode_info(self) -> Dict[str, Any]:
         episode = self._env.current_episode
-        return {
+        info = {
             "episode_id": str(episode.episode_id),
             "scene_id": episode.scene_id,
             "count": self._stream.count - 1,
             "index": self._stream.index_of(self._stream.count - 1),
         }
+        instruction = getattr(episode, "instruction", None)
+        if instruction is not None:  # a text, or habitat-lab's InstructionData of vision-and-language navigation
+            info["instruction"] = str(getattr(instruction, "instruction_text", instruction))
+        return info
 
     def _store(self, observations: Dict[str, Any], into: Dict[str, np.ndarray], metrics_into: np.ndarray) -> float:
         """Copies one step's observations and metrics to shared memory; returns its reward."""

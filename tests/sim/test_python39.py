@@ -28,7 +28,7 @@ def python39():
 
 
 def test_every_worker_file_compiles_under_python_3_9(python39):
-    files = [str(path) for path in sorted((ROOT / "sim" / "worker").glob("*.py"))]
+    files = [str(path) for path in sorted((ROOT / "sim" / "worker").rglob("*.py"))]
     code = "import sys; [compile(open(f, encoding='utf-8').read(), f, 'exec') for f in sys.argv[1:]]"
     done = subprocess.run([python39, "-c", code, *files], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
