@@ -2,6 +2,7 @@
 
 from embodied.data.dataset import DataConfig, DemonstrationSet
 from embodied.data.errors import DataError
+from embodied.data.prefetch import Prefetch
 from embodied.data.recorder import Recorder, VideoConfig, recover
 from embodied.data.segments import Demonstrations, Episode, FrameSource, Segment
 from embodied.data.split import split_episodes
@@ -15,6 +16,7 @@ __all__ = [
     "Demonstrations",
     "Episode",
     "FrameSource",
+    "Prefetch",
     "Recorder",
     "Segment",
     "SegmentConfig",
