@@ -75,4 +75,15 @@ def load_efficientnet(side: int) -> Any:
     model = EfficientNet.from_name("efficientnet-lite0", image_size=side)
     model.load_state_dict(state)
     model._fc = nn.Identity()
+    _plain_pointwise(model)
     return model
+
+
+def _plain_pointwise(model: nn.Module) -> None:
+    """Makes the 1x1 convolutions, which need no padding, ordinary ones, in place: peft can adapt those."""
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Conv2d) and child.kernel_size == (1, 1):
+                plain = nn.Conv2d(child.in_channels, child.out_channels, 1, bias=child.bias is not None)
+                plain.load_state_dict(child.state_dict())
+                setattr(parent, name, plain)
