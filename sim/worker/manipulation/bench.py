@@ -16,8 +16,8 @@ import numpy as np
 from .. import checks
 from ..server import TaskError
 
-SUBSTEPS = 10
-"""Physics steps in one control step of 0.1 s."""
+SUBSTEPS = 12
+"""Physics steps of 8 ms (habitat-sim's own) in one control step of 0.1 s."""
 WORKSPACE = (np.array([-0.25, -0.33, 0.012]), np.array([0.27, 0.33, 0.30]))
 """Where the tool point may go (m)."""
 CUBE_M = 0.05
@@ -37,7 +37,8 @@ _FINGER_HALF_M = np.array([0.012, 0.005])  # along and across the direction in w
 _FINGER_MIDDLE_M = 0.047
 _GRASP_M = (0.022, 0.024, 0.026)
 """The gripper takes a cube whose middle is this near the tool point: across the fingers, between them, in height."""
-_SKIN_M = 0.0015
+_SKIN_M = 0.001
+"""Bullet keeps things this far apart (the margin in the assets' configs)."""
 _PARKED = magnum.Vector3(0.0, -50.0, 0.0)
 _UP = magnum.Vector3(0.0, 1.0, 0.0)
 

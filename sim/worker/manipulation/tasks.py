@@ -2,7 +2,7 @@
 
 Timeline of one step::
 
-    action -> 10 physics steps: the gripper moves, buttons give way, cubes fall
+    action -> 12 physics steps: the gripper moves, buttons give way, cubes fall
            -> rules: what was pressed or put where; success, failure; what lights up next
            -> picture, state and the expert's action for what is now to be seen
 
@@ -21,6 +21,7 @@ from habitat.core.registry import registry
 
 from ..server import TaskError
 from .bench import CUBE_M, Bench, Switch, Thing
+from .dataset import MOST_PRESSES
 
 HOME = np.array([-0.17, 0.0, 0.16])
 """Where `press_n_times` ends; episodes begin within a few centimetres of it."""
@@ -283,7 +284,6 @@ class PressNTimesTask(TabletopTask):
 
     variant = "press_n_times"
     starts_open = False
-    most = 4
 
     def _set_up(self) -> None:
         info = self.info
@@ -295,14 +295,14 @@ class PressNTimesTask(TabletopTask):
             self.bench.switch(
                 {"off": "mark_off", "on": "mark_on"}, (DISPLAY_AT[0], DISPLAY_AT[1] + 0.096 - 0.064 * place), "off"
             )
-            for place in range(self.most)
+            for place in range(MOST_PRESSES)
         ]
         self.presses = 0
         self._home_steps = 0
 
     @property
     def cue_end(self) -> int:
-        return self.cue_start + self.most * (LIT_STEPS + DARK_STEPS)
+        return self.cue_start + MOST_PRESSES * (LIT_STEPS + DARK_STEPS)
 
     def _rule(self) -> None:
         gripper = self.bench.gripper
