@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+import select
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -41,6 +43,15 @@ class HabitatVectorEnv(VectorEnv):
 
         step_async(actions)   actions -> shared memory, STEP to every worker     (all simulate at once)
         step_wait()           DONE of every worker, then observations are copied out
+
+    In a step all wait for the slowest. `send` and `receive` do not: an environment that is done gets its next action
+    while others still simulate, which a collector of experience that acts for whoever is ready profits from::
+
+        env.send(actions)                                                       all
+        rows, observations, rewards, terminated, truncated, infos = env.receive()      those done first
+        env.send(actions_for(observations), rows)                               only they; and so on
+
+    What an environment sees does not depend on how it is driven.
 
     Args:
         config: what to run.
@@ -82,9 +93,7 @@ class HabitatVectorEnv(VectorEnv):
         self.single_action_space = action_space_of(ready["action_space"])
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._batch = {
-            name: ((self.num_envs, *array.shape), array.dtype) for name, array in self._workers[0].observations.items()
-        }
+        self._layout = {name: (array.shape, array.dtype) for name, array in self._workers[0].observations.items()}
         self.restarts = 0
         """Workers replaced so far."""
         self._deaths: dict[str, int] = {}
@@ -92,6 +101,7 @@ class HabitatVectorEnv(VectorEnv):
         # The actions of the running episodes, which `state` gives for replay.
         self._actions: list[list[Any]] = [[] for _ in range(self.num_envs)]
         self._waiting: list[bool] = [False] * self.num_envs
+        self._batch = self._empty_batch(self.num_envs)
         self._lost: dict[int, SimulatorError] = {}
         self._replay = None if state is None else [env["actions"] for env in state["envs"]]
 
@@ -117,7 +127,6 @@ class HabitatVectorEnv(VectorEnv):
                 body.update(seed=self._seed, episode=0)
         for body, count in zip(bodies, options.get("counts", ()), strict=False):
             body["episode"] = int(count)
-        ended: dict[int, dict[str, Any]] = {}
         rows = [int(i) for i in np.flatnonzero(mask)]
         for i in rows:
             with self._attempt(i):
@@ -132,10 +141,10 @@ class HabitatVectorEnv(VectorEnv):
         if self._replay is not None:
             replay, self._replay = self._replay, None
             self._replay_actions(replay)
-        observations = self._empty()
+        batch = self._empty_batch(self.num_envs)
         for i in range(self.num_envs):
-            self._copy(i, observations)
-        return observations, self._infos(ended)
+            self._copy(i, batch, i)
+        return batch.observations, batch.infos
 
     def step(self, actions: Any) -> tuple[Observations, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         self.step_async(actions)
@@ -145,52 +154,110 @@ class HabitatVectorEnv(VectorEnv):
         """Hands every worker its action; they simulate while the caller does something else."""
         if any(self._waiting):
             raise RuntimeError("step_async was called twice without step_wait")
-        actions = self._checked(actions)
-        for i, worker in enumerate(self._workers):
-            worker.memory["action"][...] = actions[i]
-            with self._attempt(i):
-                worker.send(protocol.STEP)
-            self._waiting[i] = True
-        for taken, action in zip(self._actions, actions.tolist(), strict=True):  # while they simulate
-            taken.append(action)
+        self.send(actions)
 
     def step_wait(self) -> tuple[Observations, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Waits for the step that `step_async` began."""
         if not all(self._waiting):
             raise RuntimeError("step_wait was called without step_async")
-        rewards = np.zeros(self.num_envs)
-        terminated = np.zeros(self.num_envs, bool)
-        truncated = np.zeros(self.num_envs, bool)
+        return self._collect(list(range(self.num_envs)))[1:]
+
+    # -- pipelined -----------------------------------------------------------------------------------------------
+
+    def send(self, actions: Any, rows: Sequence[int] | None = None) -> None:
+        """Hands the workers of `rows` ([k], None: all) their actions ([k, ...]) and returns.
+
+        Raises:
+            ValueError: the actions are not k valid ones; nothing is sent.
+            RuntimeError: a row's last step has not been received.
+        """
+        rows = range(self.num_envs) if rows is None else [int(row) for row in rows]
+        if any(self._waiting[row] for row in rows):
+            raise RuntimeError("an action was sent to an environment whose last step has not been received")
+        actions = self._checked(actions, len(rows))
+        for i, action in zip(rows, actions, strict=True):
+            worker = self._workers[i]
+            worker.memory["action"][...] = action
+            try:
+                worker.send(protocol.STEP)
+            except (WorkerDied, WorkerTimeout) as error:
+                self._lost[i] = error
+            self._waiting[i] = True
+        # From here on the workers simulate. What can be made ready meanwhile is: they wait while this process works.
+        for i, action in zip(rows, actions.tolist(), strict=True):
+            self._actions[i].append(action)
+        self._batch = self._empty_batch(len(rows))
+
+    def receive(
+        self, at_least: int = 1
+    ) -> tuple[np.ndarray, Observations, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """The steps that are done: of the workers that have been sent an action, those that answer first.
+
+        Args:
+            at_least: waits for so many; those that are ready by then come along.
+
+        Returns:
+            rows: int64 [k], the environments; then what `step` returns, of these alone: k rows each.
+
+        Raises:
+            RuntimeError: fewer than `at_least` were sent an action.
+        """
+        waiting = [row for row in range(self.num_envs) if self._waiting[row]]
+        if not 1 <= at_least <= len(waiting):
+            raise RuntimeError(f"{at_least} steps were asked for, and {len(waiting)} are under way")
+        poller = select.poll()
+        row_of = {self._workers[row].channel.fileno(): row for row in waiting if row not in self._lost}
+        for descriptor in row_of:
+            poller.register(descriptor, select.POLLIN)
+        ready = [row for row in waiting if row in self._lost]
+        while len(ready) < at_least:
+            answered = poller.poll(1000.0 * self.config.step_timeout_s)
+            for descriptor, _ in answered:
+                poller.unregister(descriptor)
+                ready.append(row_of.pop(descriptor))
+            if not answered:  # overdue: receiving from one says whether it is loading a scene, and replaces it if not
+                ready.append(row_of.pop(next(iter(row_of))))
+        return self._collect(ready)
+
+    def _collect(
+        self, rows: list[int]
+    ) -> tuple[np.ndarray, Observations, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Waits for each of `rows`, and copies out what their steps gave."""
+        batch = self._batch if len(self._batch.table) == len(rows) else self._empty_batch(len(rows))
+        rewards = np.zeros(len(rows))
+        terminated = np.zeros(len(rows), bool)
+        truncated = np.zeros(len(rows), bool)
         ended: dict[int, dict[str, Any]] = {}
         failure: SimulatorError | None = None
-        observations = self._empty()
-        for i, worker in enumerate(self._workers):
+        for k, i in enumerate(rows):
+            worker = self._workers[i]
             self._waiting[i] = False
             body: dict[str, Any] = {}
             if i not in self._lost:
                 try:
-                    with self._attempt(i):
-                        body = worker.receive(self.config.step_timeout_s, self.config.reset_timeout_s).body
+                    body = worker.receive(self.config.step_timeout_s, self.config.reset_timeout_s).body
+                except (WorkerDied, WorkerTimeout) as error:
+                    self._lost[i] = error
                 except SimulatorError as error:  # not a death: raised once every other worker has been heard
                     failure = failure or error
                     continue
             if i in self._lost:
-                truncated[i] = True
-                ended[i] = self._final(i, self._lost[i])
+                truncated[k] = True
+                ended[k] = self._final(i, self._lost[i])
                 self._replace(i, self._lost.pop(i))
-                self._copy(i, observations)
-                continue
-            self._copy(i, observations)  # while the others still simulate
-            rewards[i] = worker.memory["reward"][0]
-            if "final" in body:
-                terminated[i], truncated[i] = worker.memory["ended"].astype(bool)
-                ended[i] = self._final(i, None, body["final"])
-                self._deaths.pop(self._episodes[i]["scene_id"], None)
-                self._episodes[i] = body["episode"]
-                self._actions[i] = []
+            else:
+                rewards[k] = worker.memory["reward"][0]
+                if "final" in body:
+                    terminated[k], truncated[k] = worker.memory["ended"].astype(bool)
+                    ended[k] = self._final(i, None, body["final"])
+                    self._deaths.pop(self._episodes[i]["scene_id"], None)
+                    self._episodes[i] = body["episode"]
+                    self._actions[i] = []
+            self._copy(i, batch, k)  # while the others still simulate
         if failure is not None:
             raise failure
-        return observations, rewards, terminated, truncated, self._infos(ended)
+        infos = self._with_ends(batch.infos, ended, len(rows))
+        return np.array(rows), batch.observations, rewards, terminated, truncated, infos
 
     def call(self, index: int, name: str, timeout_s: float = 60.0, **arguments: Any) -> tuple[dict[str, Any], bytes]:
         """Asks worker `index` one of `sim.worker.calls`; returns a JSON object and raw bytes."""
@@ -291,13 +358,13 @@ class HabitatVectorEnv(VectorEnv):
 
     # -- arrays --------------------------------------------------------------------------------------------------
 
-    def _checked(self, actions: Any) -> np.ndarray:
+    def _checked(self, actions: Any, rows: int) -> np.ndarray:
         actions = np.asarray(actions)
-        shape = self.action_space.shape
+        shape = (rows, *(self.single_action_space.shape or ()))
         if actions.shape != shape:
             raise ValueError(f"actions must have shape {shape}, got {actions.shape}")
         if isinstance(self.single_action_space, gym.spaces.Discrete):
-            if not np.issubdtype(actions.dtype, np.integer):
+            if actions.dtype.kind not in "iu":
                 raise ValueError(f"actions must be integers, got {actions.dtype}")
             n = int(self.single_action_space.n)
             if not all(0 <= action < n for action in actions.tolist()):
@@ -308,23 +375,28 @@ class HabitatVectorEnv(VectorEnv):
             raise ValueError(f"actions hold NaN or infinity: {actions.tolist()}")
         return actions
 
-    def _empty(self) -> Observations:
-        return {name: np.empty(shape, dtype) for name, (shape, dtype) in self._batch.items()}
+    def _empty_batch(self, rows: int) -> _Batch:
+        table = np.empty((rows, len(self._metric_names)))
+        metrics = dict(zip(self._metric_names, table.T, strict=True))
+        return _Batch(
+            {name: np.empty((rows, *shape), dtype) for name, (shape, dtype) in self._layout.items()},
+            table,
+            {"metrics": metrics, "episode": np.empty(rows, dtype=object)},
+        )
 
-    def _copy(self, index: int, into: Observations) -> None:
-        for name, observation in self._workers[index].observations.items():
-            into[name][index] = observation
+    def _copy(self, index: int, batch: _Batch, row: int) -> None:
+        """What worker `index` left in shared memory, and the episode that it is in, into a row of `batch`."""
+        worker = self._workers[index]
+        for name, observation in worker.observations.items():
+            batch.observations[name][row] = observation
+        batch.table[row] = worker.memory["metrics"]
+        batch.infos["episode"][row] = dict(self._episodes[index])
 
-    def _infos(self, ended: dict[int, dict[str, Any]]) -> dict[str, Any]:
-        table = np.stack([worker.memory["metrics"] for worker in self._workers])
-        infos: dict[str, Any] = {
-            "metrics": {name: table[:, column] for column, name in enumerate(self._metric_names)},
-            "episode": _objects([dict(episode) for episode in self._episodes]),
-        }
+    def _with_ends(self, infos: dict[str, Any], ended: dict[int, dict[str, Any]], count: int) -> dict[str, Any]:
         if ended:
-            mask = np.zeros(self.num_envs, bool)
+            mask = np.zeros(count, bool)
             mask[list(ended)] = True
-            rows = [ended.get(i, {}) for i in range(self.num_envs)]
+            rows = [ended.get(k, {}) for k in range(count)]
             infos["final_obs"] = _objects([row.pop("observations", None) for row in rows])
             infos["final_info"] = _objects([row or None for row in rows])
             infos["_final_obs"] = infos["_final_info"] = mask
@@ -345,6 +417,15 @@ class HabitatVectorEnv(VectorEnv):
             "worker_restarted": error is not None,
             "worker_error": str(error) if error else "",
         }
+
+
+class _Batch(NamedTuple):
+    """What a step or a reset returns, being filled row by row."""
+
+    observations: Observations
+    table: np.ndarray
+    """[n, metrics]; `infos["metrics"]` are its columns."""
+    infos: dict[str, Any]
 
 
 def _objects(items: list[Any]) -> np.ndarray:

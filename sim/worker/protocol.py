@@ -56,6 +56,8 @@ LOADING = 9
 _KINDS = range(HELLO, LOADING + 1)
 _HEADER = struct.Struct("<2sBBII")
 _MAGIC = b"EN"
+_EMPTY = {kind: _HEADER.pack(_MAGIC, VERSION, kind, 0, 0) for kind in _KINDS}
+"""Messages that are nothing but their kind: a step's are."""
 _MAX_JSON_BYTES = 64 << 20
 _MAX_BLOB_BYTES = 1 << 30
 _ALIGNMENT_BYTES = 64
@@ -107,8 +109,12 @@ class Channel:
     def send(
         self, kind: int, body: Optional[Mapping[str, Any]] = None, blob: bytes = b"", timeout_s: float = 60.0
     ) -> None:
-        payload = json.dumps(body, separators=(",", ":")).encode() if body else b""
-        data = memoryview(_HEADER.pack(_MAGIC, VERSION, kind, len(payload), len(blob)) + payload + blob)
+        if not body and not blob:
+            frame = _EMPTY[kind]
+        else:
+            payload = json.dumps(body, separators=(",", ":")).encode() if body else b""
+            frame = _HEADER.pack(_MAGIC, VERSION, kind, len(payload), len(blob)) + payload + blob
+        data = memoryview(frame)
         deadline = time.monotonic() + timeout_s
         while data:
             try:
@@ -128,6 +134,8 @@ class Channel:
             raise ProtocolError(f"the peer speaks protocol version {version}, this side version {VERSION}")
         if json_bytes > _MAX_JSON_BYTES or blob_bytes > _MAX_BLOB_BYTES:
             raise ProtocolError(f"refused a message of {json_bytes} + {blob_bytes} bytes")
+        if not json_bytes and not blob_bytes:
+            return Message(kind, {}, b"")
         body: Dict[str, Any] = {}
         if json_bytes:
             try:

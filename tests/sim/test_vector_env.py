@@ -65,6 +65,54 @@ def test_the_same_seed_and_actions_give_the_same_bytes(houses):
     assert_same(*runs)
 
 
+def test_pipelined_steps_are_those_of_a_vector_step(houses):
+    """Each environment by itself sees the same bytes, whoever answers first."""
+    task = config(houses, order="shuffled", overrides=["habitat.environment.max_episode_steps=20"], num_envs=3)
+    actions = np.random.default_rng(1).choice([1, 1, 2, 3], size=(50, 3))
+    env = HabitatVectorEnv(task)
+    env.reset()
+    stepped = [env.step(each) for each in actions]
+    env.close()
+
+    env = HabitatVectorEnv(task)
+    env.reset()
+    env.send(actions[0])
+    done = np.zeros(3, int)
+    while (done < 50).any():
+        rows, observations, rewards, terminated, truncated, infos = env.receive()
+        for k, row in enumerate(rows):
+            expected = stepped[done[row]]
+            for name, values in observations.items():
+                assert values[k].tobytes() == expected[0][name][row].tobytes(), name
+            assert (rewards[k], terminated[k], truncated[k]) == tuple(each[row] for each in expected[1:4])
+            assert infos["episode"][k] == expected[4]["episode"][row]
+            assert all(values[k] == expected[4]["metrics"][name][row] for name, values in infos["metrics"].items())
+            if truncated[k]:
+                final, before = infos["final_info"][k], expected[4]["final_info"][row]
+                assert final["metrics"] == before["metrics"]
+        done[rows] += 1
+        again = [row for row in rows if done[row] < 50]
+        if again:
+            env.send([actions[done[row], row] for row in again], again)
+    with pytest.raises(RuntimeError, match="1 steps were asked for, and 0 are under way"):
+        env.receive()
+    env.close()
+
+
+def test_a_row_is_not_sent_two_actions_at_once(houses):
+    env = HabitatVectorEnv(config(houses))
+    env.reset()
+    env.send([1], [1])
+    with pytest.raises(RuntimeError, match="has not been received"):
+        env.send([1, 1])
+    with pytest.raises(ValueError, match="actions must have shape"):
+        env.send([1, 1], [0])
+    rows, observations, *_ = env.receive()
+    assert rows.tolist() == [1]
+    assert observations["rgb"].shape == (1, 64, 64, 3)
+    env.close()
+
+
 def test_another_seed_gives_other_episodes(houses):
     orders = []
     for seed in (0, 1):
