@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from embodied.data.errors import DataError
-from embodied.data.library import lerobot_datasets, no_library_bars
+from embodied.data.library import lerobot_datasets, quiet_libraries
 from embodied.data.reading import ImageReader, Reader, VideoReader, remedy
 from embodied.data.recorder import FACTS, INFO, RECORDING
 from embodied.data.segments import Episode
@@ -306,7 +306,7 @@ def _metadata(root: Path) -> Any:
             said = "it is missing" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())[:200]
             raise DataError(f"{path} cannot be read: {said}. Fetch it again") from error
     try:
-        with no_library_bars():
+        with quiet_libraries():
             return library.LeRobotDatasetMetadata(repo_id=f"local/{root.name}", root=root)
     except Exception as error:  # whatever lerobot and the libraries below it raise
         raise DataError(f"lerobot cannot open {root}: {' '.join(str(error).split())[:300]}") from error

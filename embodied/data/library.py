@@ -24,11 +24,12 @@ def lerobot_datasets() -> ModuleType:
 
 
 @contextlib.contextmanager
-def no_library_bars() -> Iterator[None]:
-    """Keeps the bars that the library draws for each episode off the terminal."""
-    library = importlib.import_module("datasets")
+def quiet_libraries() -> Iterator[None]:
+    """Keeps off the terminal the bars that are drawn for each episode, and what video encoders say of themselves."""
+    library, av = importlib.import_module("datasets"), importlib.import_module("av")
     shown = library.is_progress_bar_enabled()
     library.disable_progress_bars()
+    av.logging.set_libav_level(av.logging.ERROR)
     try:
         yield
     finally:

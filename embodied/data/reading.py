@@ -14,6 +14,8 @@ from embodied.data.errors import DataError
 
 _SEEK_BEYOND = 32
 """Frames that are passed over by decoding them; further ahead, a seek is cheaper."""
+_BACK = (0, 2, 16, 128, 1 << 30)
+"""Frames before the wanted one to seek to, if less led beyond it: files seek by the order of decoding."""
 
 
 class Reader(Protocol):
@@ -68,7 +70,10 @@ class VideoReader:
                 if index < wanted[found]:
                     continue
                 if index > wanted[found]:
+                    if self._seek_earlier():
+                        continue
                     raise self._broken(f"it has no frame {wanted[found]} of {self._length}")
+                self._back = _BACK[-1]
                 pixels = frame.to_ndarray(format="rgb24")
                 if pixels.shape != frames.shape[1:]:
                     raise self._broken(f"its frames are {pixels.shape[:2]}, and {self._size} by meta/info.json")
@@ -84,21 +89,29 @@ class VideoReader:
             self._container.close()
         self._container, self._frames = None, iter(())
 
-    def _seek(self, index: int) -> None:
-        self.close()
-        self._container = self._av.open(str(self._path))
-        if not self._container.streams.video:
-            raise self._broken("it holds no video")
+    def _seek_earlier(self) -> bool:
+        """Whether the last seek led too far, and another one was made."""
+        if self._back == _BACK[-1]:
+            return False
+        self._seek(self._sought, _BACK[_BACK.index(self._back) + 1])
+        return True
+
+    def _seek(self, index: int, back: int = 0) -> None:
+        self._sought, self._back = index, back
+        if self._container is None:
+            self._container = self._av.open(str(self._path))
+            if not self._container.streams.video:
+                raise self._broken("it holds no video")
         stream = self._container.streams.video[0]
         self._time_base = Fraction(stream.time_base)
-        seconds = self._begin_s + index / self._fps
-        self._container.seek(max(round(seconds / self._time_base) - 1, 0), backward=True, stream=stream)
+        seconds = max(self._begin_s + (index - back) / self._fps, 0.0)
+        self._container.seek(round(seconds / self._time_base) - 1, backward=True, stream=stream)
         self._frames = (frame for frame in self._container.decode(stream) if frame.pts is not None)
         self._next = index
 
     def _index(self, frame: Any) -> int:
         place = (float(frame.pts * self._time_base) - self._begin_s) * self._fps
-        if abs(place - round(place)) > 0.25:
+        if place > -0.5 and abs(place - round(place)) > 0.25:  # what lies before is another episode's
             raise self._broken(f"it has a frame at {place:.2f} of {self._fps:g} frames a second")
         return round(place)
 

@@ -14,6 +14,7 @@ Opening a data set after a crash removes the draft, takes an unfinished commit b
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -27,7 +28,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from embodied.data.errors import DataError
-from embodied.data.library import lerobot_datasets, no_library_bars
+from embodied.data.library import lerobot_datasets, quiet_libraries
 from embodied.files import FileError, replacing_folder, write_atomically
 
 STATE_KEY, ACTION_KEY, IMAGE_PREFIX = "observation.state", "action", "observation.images."
@@ -243,7 +244,8 @@ class Recorder:
     def discard_episode(self) -> None:
         """Drops the running episode."""
         if self._draft is not None:
-            self._draft.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take
+                self._draft.close()
             shutil.rmtree(self._draft.folder, ignore_errors=True)
             self._draft = None
 
@@ -256,18 +258,19 @@ class Recorder:
         self._check_open()
         if not self._pending:
             return
-        before = _begin(self._root, self._spool)
         try:
-            _append(self._root, self._layout, self._pending)
-            _sync_new(self._root, before)
-        except BaseException as error:
-            _take_back(self._root)
-            if isinstance(error, OSError | RuntimeError):
-                raise FileError(
-                    f"cannot write {self._root}: {_one_line(error)}. Free some space and open the data set again; "
-                    f"the {self.episodes} saved episodes are kept in {self._spool}"
-                ) from error
-            raise
+            before = _begin(self._root, self._spool)
+            try:
+                _append(self._root, self._layout, self._pending)
+                _sync_new(self._root, before)
+            except BaseException:
+                _take_back(self._root)
+                raise
+        except (OSError, RuntimeError) as error:
+            raise FileError(
+                f"cannot write {self._root}: {_one_line(error)}. Free some space and open the data set again; "
+                f"the {self.episodes} saved episodes are kept in {self._spool}"
+            ) from error
         _end(self._spool)
         self._layout = _Layout.read(self._root)
         _tidy(self._spool, self._layout.committed)
@@ -425,7 +428,7 @@ def _features(
 def _append(root: Path, layout: _Layout, pending: Sequence[Path]) -> None:
     """Lets lerobot write episodes behind those that it has."""
     library = lerobot_datasets()
-    with no_library_bars():
+    with quiet_libraries():
         data_set = library.LeRobotDataset.resume(
             repo_id=root.name, root=root, video_backend="pyav", rgb_encoder=_encoder(layout)
         )
