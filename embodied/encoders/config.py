@@ -27,7 +27,7 @@ class LoraConfig:
     """Low-rank adapters in frozen parts (by peft)."""
 
     rank: int = field(default=0, metadata={"help": "rank of the adapters; 0: none"})
-    alpha: float = field(default=16.0, metadata={"help": "their scale is alpha / rank"})
+    alpha: int = field(default=16, metadata={"help": "their scale is alpha / rank"})
     dropout: float = field(default=0.0, metadata={"help": "dropout before the adapters, in training"})
     part: str = field(default=LANGUAGE, metadata={"help": "which part gets them: language, vision or all"})
     targets: list[str] = field(
@@ -154,7 +154,7 @@ class EncoderConfig:
                 raise EncoderError(f"encoder.{key} must be at least 1, not {_at(self, key)}")
         if self.image_size is not None and self.image_size < 8:
             raise EncoderError(f"encoder.image_size must be at least 8 pixels, not {self.image_size}")
-        if self.lora.rank < 0 or not self.lora.alpha > 0 or not 0 <= self.lora.dropout < 1:
+        if self.lora.rank < 0 or self.lora.alpha < 1 or not 0 <= self.lora.dropout < 1:
             raise EncoderError("encoder.lora: rank must not be negative, alpha above 0, dropout from 0 to below 1")
         getattr(self, f"_validate_{self.name}", lambda: None)()
 

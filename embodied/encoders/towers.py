@@ -91,7 +91,8 @@ def _create(name: str, config: TowersConfig, weights: str, side: int) -> Any:
         hint = f"; did you mean {' or '.join(near)}?" if near else "; timm.list_models() names them"
         raise EncoderError(f"encoder.towers.vision: timm has no model '{name}'{hint}")
     options = dict(config.options)
-    if timm.get_pretrained_cfg(name).fixed_input_size:
+    trained = timm.get_pretrained_cfg(name)
+    if trained is not None and trained.fixed_input_size:
         options.setdefault("img_size", side)
     overlay = None
     if weights:
