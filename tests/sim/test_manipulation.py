@@ -7,8 +7,6 @@ import gzip
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +15,12 @@ import pytest
 from sim.config import MANIPULATION_TASKS, SimConfig
 from sim.errors import TaskError
 from sim.manipulation import TASKS, draw_episode, write_assets, write_episodes
+from sim.manipulation.__main__ import main
 from sim.vector_env import HabitatVectorEnv
 
 pytestmark = pytest.mark.sim
 
+PUT_BACK = "episodes/put_back_train.json.gz"
 PLAIN = 5
 """Episodes as drawn, at the start of every file; then come copies of one that differ in what the cue tells."""
 CUES = {
@@ -141,10 +141,9 @@ def test_the_expert_solves_it(running, task):
         assert 20 < final["metrics"]["num_steps"] < 120
 
 
-@pytest.mark.parametrize("task", ["put_back", "press_in_order"])
-def test_the_same_actions_give_the_same_bytes_whatever_ran_before(running, root, task):
-    fresh = HabitatVectorEnv(settings(root, task))
-    used = running(task)
+def test_the_same_actions_give_the_same_bytes_whatever_ran_before(running, root):
+    fresh = HabitatVectorEnv(settings(root, "put_back"))
+    used = running("put_back")
     drive(used, 3, follow)
     runs = []
     for env in (fresh, used, used):
@@ -164,13 +163,15 @@ def test_the_same_actions_give_the_same_bytes_whatever_ran_before(running, root,
     assert runs[0] == runs[1] == runs[2]
 
 
-def test_a_saved_position_goes_on_where_it_was(running, root):
+def test_a_saved_position_goes_on_where_it_was_also_when_the_folder_has_moved(running, root, tmp_path):
+    shutil.copytree(root, tmp_path / "moved")
     env = running("put_back")
     observations, _ = begin(env, 1)
     for _ in range(40):  # the cube is on its way
         observations, *_ = env.step(observations["expert_action"])
-    resumed = HabitatVectorEnv(settings(root, "put_back"), json.loads(json.dumps(env.state())))
-    again, _ = resumed.reset()
+    resumed = HabitatVectorEnv(settings(tmp_path / "moved", "put_back"), json.loads(json.dumps(env.state())))
+    again, infos = resumed.reset()
+    assert str(tmp_path / "moved") in infos["episode"][0]["scene_id"]
     for _ in range(10):
         for name in observations:
             assert observations[name].tobytes() == again[name].tobytes(), name
@@ -239,9 +240,8 @@ def test_the_twin_shows_how_many_presses_are_left(running):
     """A mark goes out with every press."""
     env = running("press_n_times_visible")
     seen, _, _ = drive(env, PLAIN + 2, follow)
-    amber = [
-        int(((o["rgb"][0, 54:] > [200, 120, 0]) & (o["rgb"][0, 54:] < [256, 200, 80])).all(-1).sum()) for o in seen
-    ]
+    display = [observations["rgb"][0, 54:] for observations in seen]
+    amber = [int(((rows > [200, 120, 0]) & (rows < [256, 200, 80])).all(axis=-1).sum()) for rows in display]
     steps = [count for count, before in zip(amber[45:], amber[44:], strict=False) if count != before]
     assert len(steps) == 3
     assert steps == sorted(steps, reverse=True)
@@ -361,14 +361,14 @@ def test_what_the_cue_tells_is_evenly_spread():
         assert table.min() > 70
 
 
-def test_the_command_writes_files(tmp_path):
-    command = [sys.executable, "-m", "sim.manipulation", str(tmp_path), "--task", "put_back", "--split", "val"]
-    done = subprocess.run([*command, "--count", "2"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_the_command_writes_files(tmp_path, monkeypatch, capsys):
+    command = ["sim.manipulation", str(tmp_path), "--task", "put_back", "--split", "val"]
+    monkeypatch.setattr("sys.argv", [*command, "--count", "2"])
+    assert main() == 0
     assert (tmp_path / "episodes" / "put_back_val.json.gz").exists()
-    done = subprocess.run([*command, "--count", "0"], capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: count must be")
+    monkeypatch.setattr("sys.argv", [*command, "--count", "0"])
+    assert main() == 1
+    assert capsys.readouterr().err.startswith("error: count must be")
 
 
 # -- bad input -------------------------------------------------------------------------------------------------------
@@ -404,20 +404,16 @@ def change_first(root, change):
     ("damage", "message"),
     [
         (lambda root: (root / "stages" / "tabletop.glb").unlink(), "tabletop.glb, which is missing: write the assets"),
-        (lambda root: (root / "objects" / "tray.glb").unlink(), "tray.glb, which is missing"),
         (lambda root: (root / "objects" / "tray.object_config.json").unlink(), "no object 'tray': write the assets"),
         (lambda root: (root / "objects" / "tray.glb").write_bytes(b"glTF"), "tray.glb is no binary glTF"),
         (lambda root: change_first(root, lambda info: info.update(task="stack")), "is of task 'stack'; known: pick"),
         (
-            lambda root: change_first(
-                root, lambda info: info.update(draw_episode("press_n_times", "val", 0, 0)["info"])
-            ),
+            lambda root: shutil.copy(root / "episodes/press_n_times_train.json.gz", root / PUT_BACK),
             "is of task 'press_n_times', the config runs 'put_back'",
         ),
-        (lambda root: change_first(root, lambda info: info.pop("tray")), "episode 0 has no info.tray"),
         (lambda root: change_first(root, lambda info: info.update(home=4)), "episode 0: info.home is 4"),
     ],
-    ids=["stage", "mesh", "object", "cut", "task", "other task", "field", "range"],
+    ids=["stage", "object", "cut", "task", "other task", "range"],
 )
 def test_damaged_input_is_named_in_one_line(root, tmp_path, damage, message):
     copied = tmp_path / "copy"
@@ -426,10 +422,3 @@ def test_damaged_input_is_named_in_one_line(root, tmp_path, damage, message):
     with pytest.raises(TaskError, match=re.escape(message)) as raised:
         HabitatVectorEnv(settings(copied, "put_back"))
     assert "\n" not in str(raised.value)
-
-
-def test_a_data_set_folder_can_move(root, tmp_path):
-    shutil.copytree(root, tmp_path / "moved")
-    env = HabitatVectorEnv(settings(tmp_path / "moved", "pick_shown_colour"))
-    assert str(tmp_path / "moved") in env.reset()[1]["episode"][0]["scene_id"]
-    env.close()
