@@ -3,7 +3,7 @@
 from embodied.data.dataset import DataConfig, DemonstrationSet
 from embodied.data.errors import DataError
 from embodied.data.prefetch import Prefetch
-from embodied.data.recorder import Recorder, VideoConfig, recover
+from embodied.data.recorder import Progress, Recorder, VideoConfig, recover
 from embodied.data.segments import Demonstrations, Episode, FrameSource, Segment
 from embodied.data.split import split_episodes
 from embodied.data.stats import Statistics, statistics
@@ -17,6 +17,7 @@ __all__ = [
     "Episode",
     "FrameSource",
     "Prefetch",
+    "Progress",
     "Recorder",
     "Segment",
     "SegmentConfig",

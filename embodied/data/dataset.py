@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from embodied.data.errors import DataError
-from embodied.data.library import lerobot_datasets, quiet_libraries
+from embodied.data.library import lerobot_datasets
 from embodied.data.reading import ImageReader, Reader, VideoReader, remedy
 from embodied.data.recorder import FACTS, INFO, RECORDING
 from embodied.data.segments import Episode
 from embodied.data.stats import Statistics, statistics
 
-_OPEN_READERS = 256
+_OPEN_READERS = 128
 """Videos that are kept open, each where it was read last."""
 
 
@@ -306,8 +306,7 @@ def _metadata(root: Path) -> Any:
             said = "it is missing" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())[:200]
             raise DataError(f"{path} cannot be read: {said}. Fetch it again") from error
     try:
-        with quiet_libraries():
-            return library.LeRobotDatasetMetadata(repo_id=f"local/{root.name}", root=root)
+        return library.LeRobotDatasetMetadata(repo_id=f"local/{root.name}", root=root)
     except Exception as error:  # whatever lerobot and the libraries below it raise
         raise DataError(f"lerobot cannot open {root}: {' '.join(str(error).split())[:300]}") from error
 

@@ -20,7 +20,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -47,7 +47,7 @@ class VideoConfig:
 
     codec: str = field(
         default="h264",
-        metadata={"help": "h264 (fastest to decode), hevc, libsvtav1 (smallest), or another that lerobot knows"},
+        metadata={"help": "h264, hevc, libsvtav1 (smallest), or another that lerobot knows"},
     )
     crf: int = field(default=20, metadata={"help": "loss: 0 is none, 20 hardly visible, 30 small files"})
     key_every: int = field(
@@ -55,9 +55,13 @@ class VideoConfig:
     )
 
 
-def recover(root: Path | str) -> int:
+Progress = Callable[[int, int], None]
+"""Told, while lerobot writes: frames that it has, frames in all."""
+
+
+def recover(root: Path | str, progress: Progress | None = None) -> int:
     """Finishes what a killed recorder left in `root`; how many episodes the data set has then. Raises as `open`."""
-    with Recorder.open(root) as recorder:
+    with Recorder.open(root, progress=progress) as recorder:
         return recorder.episodes
 
 
@@ -67,8 +71,8 @@ class Recorder:
     Use it in a `with` block, or `close` it: only then are all episodes in LeRobot's files.
     """
 
-    def __init__(self, root: Path, commit_mb: float) -> None:
-        self._root, self._spool, self._commit_mb = root, root / RECORDING, commit_mb
+    def __init__(self, root: Path, commit_mb: float, progress: Progress | None) -> None:
+        self._root, self._spool, self._commit_mb, self._progress = root, root / RECORDING, commit_mb, progress
         self._draft: _Draft | None = None
         self._lock = _lock(root, self._spool)
         try:
@@ -93,7 +97,8 @@ class Recorder:
         *,
         video: VideoConfig | None = None,
         images: bool = False,
-        commit_mb: float = 512.0,
+        commit_mb: float = 128.0,
+        progress: Progress | None = None,
     ) -> Recorder:
         """Begins a new data set.
 
@@ -105,7 +110,9 @@ class Recorder:
             robot: what it was recorded with.
             video: compression; None: the defaults.
             images: store lossless images in the Parquet files instead of videos: exact, but many times larger.
-            commit_mb: frames (raw size) that are gathered before lerobot writes them. Fewer, larger files with more.
+            commit_mb: frames (raw size) that are gathered before lerobot writes them, which then takes a while. Fewer,
+                larger files with more.
+            progress: see `Progress`.
 
         Raises:
             DataError: the folder is in use, or a size cannot be stored; or lerobot is not installed.
@@ -133,10 +140,10 @@ class Recorder:
                 raise DataError(f"LeRobot cannot store that: {_one_line(error)}") from error
             os.replace(draft / "new" / "meta", draft / "meta")
             (draft / "new").rmdir()
-        return cls(root, commit_mb)
+        return cls(root, commit_mb, progress)
 
     @classmethod
-    def open(cls, root: Path | str, *, commit_mb: float = 512.0) -> Recorder:
+    def open(cls, root: Path | str, *, commit_mb: float = 128.0, progress: Progress | None = None) -> Recorder:
         """Goes on with a data set that a recorder made, also after a crash.
 
         Raises:
@@ -146,7 +153,7 @@ class Recorder:
         root = Path(root)
         if not (root / INFO).exists() and not (root / RECORDING / "undo").exists():
             raise DataError(f"there is no data set in {root}: begin one with Recorder.create")
-        return cls(root, commit_mb)
+        return cls(root, commit_mb, progress)
 
     @property
     def root(self) -> Path:
@@ -261,7 +268,7 @@ class Recorder:
         try:
             before = _begin(self._root, self._spool)
             try:
-                _append(self._root, self._layout, self._pending)
+                _append(self._root, self._layout, self._pending, self._progress)
                 _sync_new(self._root, before)
             except BaseException:
                 _take_back(self._root)
@@ -425,18 +432,22 @@ def _features(
     return features
 
 
-def _append(root: Path, layout: _Layout, pending: Sequence[Path]) -> None:
+def _append(root: Path, layout: _Layout, pending: Sequence[Path], progress: Progress | None) -> None:
     """Lets lerobot write episodes behind those that it has."""
     library = lerobot_datasets()
+    done, total = 0, sum(len(np.load(folder / "action.npy", mmap_mode="r")) for folder in pending)
+    data_set = library.LeRobotDataset.resume(
+        repo_id=root.name, root=root, video_backend="pyav", rgb_encoder=_encoder(layout)
+    )
     with quiet_libraries():
-        data_set = library.LeRobotDataset.resume(
-            repo_id=root.name, root=root, video_backend="pyav", rgb_encoder=_encoder(layout)
-        )
         try:
             for folder in pending:
                 length = 0
-                for length, frame in enumerate(_saved_frames(folder, layout), start=1):  # noqa: B007
+                for length, frame in enumerate(_saved_frames(folder, layout), start=1):
                     data_set.add_frame(frame)
+                    if progress is not None:
+                        progress(done + length, total)
+                done += length
                 data_set.save_episode(parallel_encoding=False)
                 _check_videos(data_set.meta, length)
             data_set.finalize()

@@ -188,10 +188,13 @@ def test_images_are_stored_without_loss(tmp_path: Path):
     assert len(lerobot_frames(tmp_path / "set")) == 7
 
 
-def test_one_frame_is_an_episode(tmp_path: Path):
-    with create(tmp_path / "set") as recorder:
+def test_one_frame_is_an_episode_and_nothing_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    told: list[tuple[int, int]] = []
+    with create(tmp_path / "set", progress=lambda done, total: told.append((done, total))) as recorder:
         record(recorder, (1, 2))
     holds(DemonstrationSet.open(tmp_path / "set"), (1, 2))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert capfd.readouterr() == ("", "")
 
 
 # -- written by lerobot, read here -------------------------------------------------------------------------------

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from embodied.data import (
     DataError,
     Episode,
     Prefetch,
+    Recorder,
     Segment,
     SegmentConfig,
     SegmentStream,
@@ -303,3 +306,10 @@ def test_statistics_are_those_of_all_frames_together():
     assert all(np.array_equal(getattr(back, n), getattr(found, n)) for n in ("mean", "std", "q01", "q99"))
     with pytest.raises(DataError, match="one frame"):
         statistics([])
+
+
+def test_a_missing_library_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "lerobot.datasets", None)
+    with pytest.raises(DataError, match=r"need the package lerobot\[dataset\], which needs Python 3.12 or newer"):
+        Recorder.create(tmp_path / "set", 10, {"front": (32, 32)}, ["x"], ["dx"])
+    assert not (tmp_path / "set").exists()
