@@ -17,7 +17,7 @@ import numpy as np
 
 from embodied.data.errors import DataError
 from embodied.data.library import lerobot_datasets
-from embodied.data.reading import ImageReader, Reader, VideoReader, remedy
+from embodied.data.reading import ImageReader, Reader, VideoReader, incomplete, remedy
 from embodied.data.recorder import FACTS, INFO, RECORDING
 from embodied.data.segments import Episode
 from embodied.data.stats import Statistics, statistics
@@ -161,17 +161,19 @@ class DemonstrationSet:
         try:
             table = pq.read_table(path, columns=["episode_index", "frame_index", "task_index", *dict.fromkeys(sizes)])
         except FileNotFoundError:
-            raise DataError(f"{path} is missing. {self._remedy(path)}") from None
+            raise DataError(f"{path} is missing. {remedy('', self._in(path))}") from None
         except (OSError, pa.ArrowException, KeyError) as error:
             said = " ".join(str(error).split())[:200]
-            raise DataError(f"{path} cannot be read: {said}. {self._remedy(path)}") from error
+            raise DataError(f"{path} cannot be read: {said}. {remedy('', self._in(path))}") from error
         numbers = table["episode_index"].to_numpy()
         frame_numbers, task_numbers = table["frame_index"].to_numpy(), table["task_index"].to_numpy()
+        order = np.argsort(numbers, kind="stable")
+        ordered = numbers[order]
         columns = {key: _Column(table[key], size, key, path) for key, size in sizes.items()}
         for index, row in self._rows.items():
             if row.data != path:
                 continue
-            rows = np.flatnonzero(numbers == index)
+            rows = order[np.searchsorted(ordered, index) : np.searchsorted(ordered, index + 1)]
             where = f"{self.root}: episode {index}"
             if len(rows) != row.length or not np.array_equal(frame_numbers[rows], np.arange(row.length)):
                 raise DataError(
@@ -184,9 +186,8 @@ class DemonstrationSet:
             except KeyError as error:
                 raise DataError(f"{where} has task {error}, which meta/tasks.parquet lacks. {remedy(where)}") from error
 
-    def _remedy(self, path: Path) -> str:
-        lost = [index for index, row in self._rows.items() if row.data == path]
-        return f"Fetch it again, or leave its episodes out with skip={lost if len(lost) < 20 else '[...]'}"
+    def _in(self, path: Path) -> list[int]:
+        return [index for index, row in self._rows.items() if row.data == path]
 
 
 class _Frames:
@@ -334,18 +335,33 @@ def _episode_rows(metadata: Any, root: Path, skip: set[int]) -> dict[int, _Row]:
                 chunk_index=table[f"videos/{key}/chunk_index"][place],
                 file_index=table[f"videos/{key}/file_index"][place],
             )
-            if not path.is_file():
-                where = f"{root}: episode {index}"
-                raise DataError(f"{where}: the video {path} is missing. {remedy(where)}")
             files[key] = path, float(table[f"videos/{key}/from_timestamp"][place])
         rows[int(index)] = _Row(int(table["length"][place]), data, files)
     missing = sorted(set(range(metadata.total_episodes)) - set(rows) - skip)
     if missing:
         where = f"{root}: episode {missing[0]}"
         raise DataError(f"{where} is missing in meta/episodes. {remedy(where)}")
+    _check_videos(rows, root)
     if not rows:
         raise DataError(f"{root}: skip leaves out all {metadata.total_episodes} episodes")
     return rows
+
+
+def _check_videos(rows: Mapping[int, _Row], root: Path) -> None:
+    holds: dict[Path, list[int]] = {}
+    for index, row in rows.items():
+        for path, _ in row.videos.values():
+            holds.setdefault(path, []).append(index)
+    for path, episodes in holds.items():
+        try:
+            wrong = incomplete(path)
+        except FileNotFoundError:
+            wrong = "it is missing"
+        except OSError as error:
+            wrong = str(error.strerror)
+        if wrong:
+            where = f"{root}: episode {episodes[0]}"
+            raise DataError(f"{where}: the video {path} cannot be used: {wrong}. {remedy(where, episodes)}")
 
 
 def _camera_keys(config: DataConfig, features: Mapping[str, Any], depth: set[str]) -> dict[str, str]:

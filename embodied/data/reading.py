@@ -18,6 +18,29 @@ _BACK = (0, 2, 16, 128, 1 << 30)
 """Frames before the wanted one to seek to, if less led beyond it: files seek by the order of decoding."""
 
 
+def incomplete(path: Path) -> str | None:
+    """What shows that a video file was cut short, None: nothing. Reads a few bytes, so that all files can be looked at.
+
+    An MP4 file is a row of boxes, each of which begins with its size and its name (ISO 14496-12).
+    """
+    size, place = path.stat().st_size, 0
+    names: list[bytes] = []
+    with open(path, "rb") as file:
+        while place < size:
+            file.seek(place)
+            header = file.read(16)
+            length, name = int.from_bytes(header[:4]), header[4:8]
+            if length == 1:
+                length = int.from_bytes(header[8:16])
+            if not names and name != b"ftyp":
+                return "it is no MP4 file"
+            names.append(name)
+            place = size if length == 0 else place + max(length, 8)  # 0: up to the end
+    if place > size or b"moov" not in names:
+        return f"it is cut short, at {size} bytes"
+    return None
+
+
 class Reader(Protocol):
     """`read` gives frames, uint8 [n, height, width, 3]; best in ascending order, from call to call too."""
 
@@ -167,9 +190,11 @@ class ImageReader:
         self._images = []
 
 
-def remedy(where: str) -> str:
-    """What to do about a broken episode; `where` ends with its index."""
-    return f"Fetch the file again, or leave it out with skip=[{where.rpartition(' ')[2]}]"
+def remedy(where: str, episodes: list[int] | None = None) -> str:
+    """What to do about a broken episode, or several; `where` ends with its index."""
+    skip = episodes or [int(where.rpartition(" ")[2])]
+    named = skip if len(skip) <= 20 else f"[{skip[0]}, ..., {skip[-1]}]"
+    return f"Fetch the file again, or leave out what is in it with skip={named}"
 
 
 def _short(error: BaseException) -> str:

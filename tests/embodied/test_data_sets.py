@@ -506,24 +506,40 @@ def video_file(root: Path, number: int = 0) -> Path:
     return root / f"videos/observation.images.front/chunk-000/file-{number:03d}.mp4"
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
 def test_a_truncated_video_is_named_and_can_be_left_out(copy: Path, share: float):
     video = video_file(copy)
     video.write_bytes(video.read_bytes()[: int(share * video.stat().st_size)])
-    refused(copy, rf"episode [01]: the video {video} cannot be used: .* leave it out with skip=\[[01]\]")
+    with pytest.raises(DataError, match=rf"episode 0: the video {video} cannot be used: it is cut .* skip=\[0, 1\]"):
+        DemonstrationSet.open(copy)
     data = DemonstrationSet.open(copy, skip=[0, 1])
     assert list(data.episodes) == [2]
     assert data.frames(2, range(LENGTHS[2]))["front"].shape == (LENGTHS[2], *SIZE, 3)
 
 
+def test_a_video_that_is_whole_but_too_short_or_no_video_is_named(copy: Path):
+    shutil.copy(video_file(copy, 1), video_file(copy))  # 9 frames where there should be 12 + 7
+    refused(copy, r"episode 0: the video .*000.mp4 cannot be used: it ends before frame 9 of 12. .*skip=\[0\]")
+    video_file(copy).write_bytes(b"no video at all, whatever its name")
+    refused(copy, r"episode 0: the video .*000.mp4 cannot be used: it is no MP4 file. .*skip=\[0, 1\]")
+
+
+def test_a_video_with_a_damaged_middle_is_named(copy: Path):
+    content = bytearray(video_file(copy).read_bytes())
+    begin = content.index(b"mdat") + 4
+    content[begin:] = bytes(len(content) - begin)
+    video_file(copy).write_bytes(content)
+    refused(copy, rf"episode 0: the video {video_file(copy)} cannot be used: ")
+
+
 def test_a_missing_video_is_named(copy: Path):
     video_file(copy, 1).unlink()
-    refused(copy, rf"episode 2: the video {video_file(copy, 1)} is missing. .* skip=\[2\]")
+    refused(copy, rf"episode 2: the video {video_file(copy, 1)} cannot be used: it is missing. .* skip=\[2\]")
 
 
 def test_a_missing_or_damaged_table_is_named(copy: Path):
     data_file(copy, 1).unlink()
-    refused(copy, rf"{data_file(copy, 1)} is missing. Fetch it again, or leave its episodes out with skip=\[2\]")
+    refused(copy, rf"{data_file(copy, 1)} is missing. Fetch the file again, or leave out what is in it with skip=\[2\]")
     assert list(DemonstrationSet.open(copy, skip=[2]).episodes) == [0, 1]
     data_file(copy, 1).write_bytes(b"PAR1 no table")
     refused(copy, f"{data_file(copy, 1)} cannot be read")
