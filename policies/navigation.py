@@ -119,7 +119,7 @@ class Vision(nn.Module):
         self._summary = nn.Linear(third * cells[0] * cells[1], config.vision_size)
         # Its inputs grow with what the maps learn to tell apart; unnormalised they drive every gate of the GRU shut.
         self._norm = nn.LayerNorm(config.vision_size)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, observations: Mapping[str, Tensor], goal: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """The summary, where the goal is in sight [T, N, 5 or 0] (`_sighting`), and `Output.seen`."""

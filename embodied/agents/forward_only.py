@@ -21,7 +21,7 @@ class ForwardOnlyAgent(Baseline):
     def __init__(self, env: AgentEnv, seed: int = 0) -> None:
         super().__init__(env, seed)
         self._success_distance_m = float(describe_robot(env)["success_distance_m"]) if self.has(POINT_GOAL) else 0.0
-        self._last_position_m = np.full((self.num_envs, 2), np.nan)
+        self._last_position_m: np.ndarray = np.full((self.num_envs, 2), np.nan)
 
     def reset(self, rows: np.ndarray) -> None:
         self._last_position_m[rows] = np.nan

@@ -188,7 +188,7 @@ class _Explorer:
         )
         self._last_pose: np.ndarray | None = None
         self._drove_m = 0.0
-        self._path = np.zeros((0, 2))
+        self._path: np.ndarray = np.zeros((0, 2))
         self._target: _Target | None = None
         self._aim: np.ndarray | None = None
         self._goal = -1

@@ -125,7 +125,7 @@ class OccupancyMap:
         seen &= inside
 
         blocks = seen & (height > _CLIMBABLE_M) & (height < self.robot_height_m)
-        hit = np.zeros(self.shape, dtype=bool)
+        hit: np.ndarray = np.zeros(self.shape, dtype=bool)
         hit[i[blocks], j[blocks]] = True
 
         passed, near = self._rays_through(pose, depth_m, seen, blocks)

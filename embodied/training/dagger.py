@@ -238,9 +238,9 @@ class Driver:
         self._generator = np.random.default_rng([config.seed, 1])
         self._state = self._policy.initial_state(env.num_envs)
         dtype = np.int64 if self._actions.kind == DISCRETE else np.float32
-        self._previous = np.zeros((env.num_envs, self._actions.width), dtype)
+        self._previous: np.ndarray = np.zeros((env.num_envs, self._actions.width), dtype)
         self._resets = np.ones(env.num_envs, bool)
-        self._oracle_drives = np.ones(env.num_envs, bool)
+        self._oracle_drives: np.ndarray = np.ones(env.num_envs, bool)
         self._observations, _ = env.reset()
         self.outcomes = Outcomes(env.num_envs)
 

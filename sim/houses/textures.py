@@ -56,7 +56,7 @@ def encode_jpeg(image: np.ndarray, quality: int = 85) -> bytes:
     return buffer.getvalue()
 
 
-def noise(rng: np.random.Generator, shape: tuple[int, int], blur: float | tuple[float, float]) -> np.ndarray:
+def noise(rng: np.random.Generator, shape: tuple[int, ...], blur: float | tuple[float, float]) -> np.ndarray:
     """Smooth seamless noise with mean 0 and standard deviation 1."""
     field = ndimage.gaussian_filter(rng.standard_normal(shape), blur, mode="wrap")
     return (field - field.mean()) / (field.std() or 1.0)
