@@ -11,7 +11,7 @@ import numpy as np
 from gym import spaces
 from habitat.core.registry import registry
 
-from .bench import BUTTON_TOP_M, BUTTON_TRAVEL_M, CLEAR_M
+from .bench import BUTTON_TOP_M, BUTTON_TRAVEL_M, CLEAR_M, CUBE_M
 from .entities import _TaskSensor
 from .tasks import HOME
 
@@ -21,6 +21,14 @@ _TRAVEL_M = 0.11
 _PRESS_TRAVEL_M = 0.075
 _ABOVE_M = 0.012
 """It goes down once it is this near the vertical above its target."""
+_STRAY_M = 0.022
+"""Once low, it rises again only if it is farther from that vertical than this."""
+_EXACT_M = 0.008
+"""It closes and opens this near its target. Undisturbed it goes down along a straight line and arrives within 1 mm:
+where a cube lies in the tray must not tell where it came from.
+"""
+_DOWN_M = CUBE_M / 2.0 + 0.0025
+"""The middle of a cube that is held but as good as on the table."""
 _GRASP_HEIGHT_M = 0.016
 _LIFT_M = 0.16
 
@@ -119,8 +127,7 @@ def _put(task: Any, place: np.ndarray) -> np.ndarray:
     goal = np.array([place[0], place[1], _GRASP_HEIGHT_M])
     cube = gripper.held.position
     goal[:2] += (gripper.position - cube)[:2]
-    is_down = cube[2] < 0.03
-    if is_down and np.hypot(*(gripper.position - goal)[:2]) < _ABOVE_M:
+    if cube[2] < _DOWN_M and np.hypot(*(gripper.position - goal)[:2]) < _EXACT_M:
         return _stay(OPEN)
     return _go(task, goal, CLOSE, _TRAVEL_M)
 
@@ -129,9 +136,10 @@ def _go(task: Any, goal: np.ndarray, command: float, travel_m: float) -> np.ndar
     """Towards `goal`: up to the travel height if low and not above it, across, then straight down."""
     position = task.bench.gripper.position
     aside_m = float(np.hypot(*(goal - position)[:2]))
-    if aside_m < _ABOVE_M or goal[2] >= travel_m:
+    is_low = position[2] < travel_m - 0.03
+    if aside_m < (_STRAY_M if is_low else _ABOVE_M) or goal[2] >= travel_m:
         return _towards(task, goal, command)
-    if position[2] < travel_m - 0.03:
+    if is_low:
         return _up(task, travel_m, command)
     return _towards(task, np.array([goal[0], goal[1], travel_m]), command)
 
@@ -153,4 +161,4 @@ def _stay(command: float) -> np.ndarray:
 
 
 def _is_at(position: np.ndarray, goal: np.ndarray) -> bool:
-    return bool(np.hypot(*(goal - position)[:2]) < _ABOVE_M and abs(goal[2] - position[2]) < 0.006)
+    return bool(np.hypot(*(goal - position)[:2]) < _EXACT_M and abs(goal[2] - position[2]) < 0.006)
