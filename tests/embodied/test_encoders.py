@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import matplotlib.cbook
 import matplotlib.image
@@ -12,6 +14,7 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+import yaml
 from tiny_models import pictures, save_text_encoder, save_vlm
 
 from embodied import config as config_files
@@ -294,6 +297,24 @@ def test_settings_are_read_from_a_file_and_explained(tmp_path):
 def test_unknown_layers_for_adapters_are_named(make):
     with pytest.raises(EncoderError, match="encoder.lora.targets: nothing cannot be adapted.*query"):
         make("embedded", lora=LoraConfig(rank=2, targets=["nothing"]))
+
+
+def test_the_documentation_is_true(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / "docs" / "encoders.md").read_text(encoding="utf-8")
+    use, add, _ = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(use, names)
+    assert (names["encoded"].perceptual.shape, names["encoded"].cognitive.shape) == ((2, 98, 1280), (2, 2944))
+    assert names["memory"](names["encoded"])["cognitive"].shape == (2, 1, 512)
+
+    (tmp_path / "brightness.py").write_text(add, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(ENCODERS, "brightness", "brightness:BrightnessEncoder")
+    encoded = _encode(make_encoder(EncoderConfig(name="brightness"), ["front", "wrist"]))
+    assert (encoded.perceptual.shape, encoded.cognitive.shape) == ((3, 32, 3), (3, 1))
+
+    for settings in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+        config_files.from_dict(EncoderConfig, yaml.safe_load(settings)["encoder"], "docs/encoders.md").validate()
 
 
 # ---- text -----------------------------------------------------------------------------------------------------------
