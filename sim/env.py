@@ -1,7 +1,8 @@
 """The plain Gymnasium `Env`: one simulator, one episode at a time, and its registration with Gymnasium.
 
-`import sim.env` registers `Engram/PointNav-v1`, `Engram/ObjectNav-v1` and `Engram/ExtObjectNav-v1`; `gymnasium.make`
-and `gymnasium.make_vec` take SimConfig's fields as keyword arguments::
+`import sim.env` registers `Engram/PointNav-v1`, `Engram/ObjectNav-v1`, `Engram/ExtObjectNav-v1` and the tabletop tasks
+(`Engram/PutBack-v1`, `Engram/PutBackVisible-v1` ...); `gymnasium.make` and `gymnasium.make_vec` take SimConfig's fields
+as keyword arguments::
 
     env = gymnasium.make("sim.env:Engram/PointNav-v1", episodes="data/houses/episodes/pointnav_train.json.gz")
 """
@@ -13,13 +14,18 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from sim.config import SimConfig
+from sim.config import MANIPULATION_TASKS, SimConfig
 from sim.vector_env import HabitatVectorEnv
 
 TASK_IDS = {
     "Engram/PointNav-v1": "pointnav",
     "Engram/ObjectNav-v1": "objectnav",
     "Engram/ExtObjectNav-v1": "ext_objectnav",
+    **{
+        f"Engram/{name.title().replace('_', '')}-v1": name
+        for task in MANIPULATION_TASKS
+        for name in (task, f"{task}_visible")
+    },
 }
 
 

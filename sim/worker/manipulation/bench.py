@@ -60,6 +60,14 @@ class Thing:
             self.body.rotation = magnum.Quaternion.rotation(magnum.Rad(yaw), _UP)
         self._pose = pose
 
+    def let_go(self) -> None:
+        """From here on Bullet moves it."""
+        self.body.motion_type = habitat_sim.physics.MotionType.DYNAMIC
+        self.body.linear_velocity = magnum.Vector3(0.0, 0.0, 0.0)
+        self.body.angular_velocity = magnum.Vector3(0.0, 0.0, 0.0)
+        self.body.awake = True
+        self._pose = None
+
     def park(self) -> None:
         """Out of sight, below the room."""
         if self._pose is not None:
@@ -194,10 +202,8 @@ class Gripper:
 
     def release(self) -> None:
         cube, self.held = self.held, None
-        cube.body.motion_type = habitat_sim.physics.MotionType.DYNAMIC
-        cube.body.linear_velocity = magnum.Vector3(0.0, 0.0, 0.0)
-        cube.body.angular_velocity = magnum.Vector3(0.0, 0.0, 0.0)
-        cube.body.awake = True
+        if cube is not None:
+            cube.let_go()
 
 
 class Bench:
@@ -223,15 +229,15 @@ class Bench:
     def take(self, template: str) -> Thing:
         """A kinematic object, parked until it is placed."""
         free = self._free.get(template)
-        thing = free.pop() if free else self._add(template, habitat_sim.physics.MotionType.KINEMATIC)
+        thing = free.pop() if free else self._add(template)
         self._used.append(thing)
         return thing
 
     def cube(self, colour: str, x: float, y: float) -> Thing:
         """A dynamic cube, resting on the table."""
-        thing = self._add("cube_" + colour, habitat_sim.physics.MotionType.DYNAMIC)
+        thing = self._add("cube_" + colour)
         thing.place(x, y, CUBE_M / 2.0 + _SKIN_M)
-        thing._pose = None  # from here on Bullet moves it
+        thing.let_go()
         self.cubes.append(thing)
         return thing
 
@@ -262,7 +268,8 @@ class Bench:
         self.gripper.closing = opening < _CLOSED_ENOUGH
         self.gripper.place()
 
-    def _add(self, template: str, motion: Any) -> Thing:
+    def _add(self, template: str) -> Thing:
+        """A new kinematic object, out of sight."""
         manager = self._sim.get_rigid_object_manager()
         handles = self._sim.get_object_template_manager().get_template_handles("/" + template + ".object_config.json")
         if not handles:
@@ -272,7 +279,7 @@ class Bench:
                 )
             )
         thing = Thing(manager.add_object_by_template_handle(handles[0], light_setup_key="no_lights"), template)
-        thing.body.motion_type = motion
+        thing.body.motion_type = habitat_sim.physics.MotionType.KINEMATIC
         thing.body.translation = _PARKED
         return thing
 
@@ -321,8 +328,7 @@ class Bench:
         gripper = self.gripper
         change = _OPENING_PER_STEP / SUBSTEPS
         if not gripper.closing:
-            if gripper.held is not None:
-                gripper.release()
+            gripper.release()
             gripper.opening = min(1.0, gripper.opening + change)
         elif gripper.held is None:
             gripper.opening = max(0.0, gripper.opening - change)
