@@ -128,6 +128,10 @@ class BankState(NamedTuple):
         """The rows numbered in `rows` (int64 [K]), in that order, as a state of K rows."""
         return BankState(*(value.index_select(0, rows) for value in self))
 
+    def put(self, rows: Tensor, source: BankState) -> BankState:
+        """The same memory with row `rows[k]` (int64 [K]) replaced by row k of `source`."""
+        return BankState(*(mine.index_copy(0, rows, theirs) for mine, theirs in zip(self, source, strict=True)))
+
     def to(self, device: torch.device | str) -> BankState:
         return BankState(*(value.to(device) for value in self))
 

@@ -38,6 +38,7 @@ from embodied.training.outcomes import Outcomes
 from embodied.training.progress import TrainingProgress
 from embodied.training.replay import Arrays, Replay
 from embodied.training.run import Run, TrainResult, stop_on_signals
+from embodied.training.schedule import warm_up_then_cosine
 from policies.base import SequencePolicy
 from policies.config import PolicyConfig
 from policies.contract import DISCRETE, Actions, Contract
@@ -212,12 +213,8 @@ def beta_at(config: DaggerConfig, done: float) -> float:
 
 
 def rate_at(config: DaggerConfig, done: float) -> float:
-    """The learning rate then: a short linear rise, then half a cosine."""
-    if done < config.warm_up:
-        return config.learning_rate * max(done / config.warm_up, 0.01)
-    fallen = (done - config.warm_up) / max(1.0 - config.warm_up, 1e-9)
-    share = config.final_rate + (1.0 - config.final_rate) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, fallen)))
-    return config.learning_rate * share
+    """The learning rate then."""
+    return warm_up_then_cosine(config.learning_rate, done, config.warm_up, config.final_rate)
 
 
 class Driver:
