@@ -56,6 +56,18 @@ def houses(arguments: Arguments = None) -> None:
 
 
 @app.command()
+def record(arguments: Arguments = None) -> None:
+    """Record demonstrations of the tabletop tasks from their scripted experts; what is there already is kept."""
+    from embodied.record import RecordConfig
+    from embodied.record import record as run_recording
+
+    root, completed = run_recording(configs.load(RecordConfig, *_split(arguments)))
+    if not completed:
+        _stopped("what was recorded is saved; run the same command again")
+    print(root)
+
+
+@app.command()
 def train(arguments: Arguments = None) -> None:
     """Train a policy; a run that is already in the config's output goes on. Ctrl-C saves a checkpoint first."""
     from embodied.training import load_config
@@ -99,7 +111,7 @@ def doctor() -> None:
 
 @app.command(name="config")
 def show_config(
-    part: Annotated[str, typer.Argument(metavar="PART", help="demo, houses, train, eval or report")],
+    part: Annotated[str, typer.Argument(metavar="PART", help="demo, houses, record, train, eval or report")],
     arguments: Arguments = None,
 ) -> None:
     """List every setting of a part, with type, default and meaning; with a config or overrides, print what results."""
@@ -177,6 +189,7 @@ def _find(name: str) -> Path:
 def _schema(part: str) -> Any:
     from embodied.demo import DemoConfig
     from embodied.evaluation import EvalConfig
+    from embodied.record import RecordConfig
     from embodied.report import ReportConfig
     from embodied.training.registry import DEFAULT, config_class
     from sim.houses import HouseDatasetConfig
@@ -184,6 +197,7 @@ def _schema(part: str) -> Any:
     schemas = {
         "demo": DemoConfig,
         "houses": HouseDatasetConfig,
+        "record": RecordConfig,
         "train": config_class(DEFAULT),
         "eval": EvalConfig,
         "report": ReportConfig,
