@@ -16,14 +16,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from embodied import config as configs
 from embodied.checkpoint import Checkpoint, CheckpointError, load
 from embodied.memory_vla import MemoryVla, VlaConfig
-from memory_bank import MemoryState, Trace
+from memory_bank import BankState, MemoryState, Trace
 from policies.action_expert import ActionSpec
 
 VLA = "vla"
+INTACT, ZERO, SHUFFLE, SWAP = "intact", "zero", "shuffle", "swap"
 
 
 def load_vla(path: Path) -> tuple[MemoryVla, ActionSpec, Checkpoint]:
@@ -59,13 +61,22 @@ class VlaPlayer:
             two decisions.
         seed: of the noise that chunks are drawn from; `reset` may give each episode its own.
         device: where to compute.
+        memory: what decisions find in the bank, to see whether they use it: intact; zero (entries of zeros); shuffle
+            (what is remembered, at the times of other entries); swap (what the next row remembers). What is written
+            stays as it should be.
 
     Raises:
         CheckpointError, EncoderError: see `load_vla`.
-        ValueError: `execute` exceeds the chunk.
+        ValueError: `execute` exceeds the chunk, or the memory cannot be damaged so.
     """
 
-    def __init__(self, path: Path, rows: int, execute: int = 0, seed: int = 0, device: str = "cpu") -> None:
+    def __init__(
+        self, path: Path, rows: int, execute: int = 0, seed: int = 0, device: str = "cpu", memory: str = INTACT
+    ) -> None:
+        if memory not in (INTACT, ZERO, SHUFFLE, SWAP):
+            raise ValueError(f"memory must be {INTACT}, {ZERO}, {SHUFFLE} or {SWAP}, not '{memory}'")
+        if memory == SWAP and rows < 2:
+            raise ValueError("memory: with one row there is none to swap with; use two or more (sim.num_envs)")
         self.policy, self.spec, self.checkpoint = load_vla(path)
         self.policy.to(device)
         self.device = torch.device(device)
@@ -77,7 +88,7 @@ class VlaPlayer:
         self.execute = execute or min(int(contract["stride"][1]), self.horizon)
         if not 1 <= self.execute <= self.horizon:
             raise ValueError(f"execute must be 1 to {self.horizon} (the chunk), not {self.execute}")
-        self._seed = seed
+        self._seed, self._damage = seed, memory
         self._chunks = np.zeros((rows, self.horizon, self.spec.size), np.float32)
         self._next = np.full(rows, self.execute)
         self._generators = [np.random.default_rng([seed, row]) for row in range(rows)]
@@ -156,15 +167,30 @@ class VlaPlayer:
         noise = np.stack([self._generators[row].standard_normal(shape, dtype=np.float32) for row in rows])
         pictures = {name: torch.from_numpy(np.ascontiguousarray(each)) for name, each in images.items()}
         with torch.no_grad():
-            chunks, memory = self.policy.act(
-                self.policy.encode(pictures, instructions),
-                torch.from_numpy(np.asarray(state, np.float32)).to(self.device),
-                torch.from_numpy(np.asarray(times, np.float64)).to(self.device),
-                {name: each.select(index) for name, each in self.memory.items()},
-                torch.from_numpy(noise).to(self.device),
-                torch.from_numpy(self._resets[rows]).to(self.device),
-                trace=self.trace,
-            )
+            encoded = self.policy.encode(pictures, instructions)
+            states = torch.from_numpy(np.asarray(state, np.float32)).to(self.device)
+            clock = torch.from_numpy(np.asarray(times, np.float64)).to(self.device)
+            drawn = torch.from_numpy(noise).to(self.device)
+            resets = torch.from_numpy(self._resets[rows]).to(self.device)
+            own = {name: each.select(index) for name, each in self.memory.items()}
+            chunks, memory = self.policy.act(encoded, states, clock, own, drawn, resets, trace=self.trace)
+            if self._damage != INTACT:
+                damaged = {name: self._damaged(each, index) for name, each in self.memory.items()}
+                chunks, _ = self.policy.act(encoded, states, clock, damaged, drawn, resets)
         self.memory = {name: each.put(index, memory[name]) for name, each in self.memory.items()}
         self._resets[rows] = False
         return chunks.cpu().numpy()
+
+    def _damaged(self, memory: BankState, rows: Tensor) -> BankState:
+        """The memory of `rows` as `memory=` has it."""
+        own = memory.select(rows)
+        if self._damage == ZERO:
+            return own._replace(tokens=torch.zeros_like(own.tokens))
+        if self._damage == SWAP:
+            return memory.select((rows + 1) % self.rows)
+        places = torch.arange(own.capacity, device=self.device)
+        tokens = own.tokens.clone()
+        for row, size in enumerate(own.size.tolist()):
+            order = self._generators[int(rows[row])].permutation(size)
+            tokens[row, places[:size]] = own.tokens[row, torch.from_numpy(order).to(self.device)]
+        return own._replace(tokens=tokens)

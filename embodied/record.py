@@ -95,12 +95,11 @@ def record(config: RecordConfig, console: Console | None = None) -> tuple[Path, 
 def _record_task(
     config: RecordConfig, task: str, missing: list[int], recorder: Recorder, progress: EvaluationProgress, stop: Any
 ) -> None:
-    path = write_episodes(config.worlds, task, "train", config.episodes, config.seed)
+    base = task.removesuffix("_visible")  # a twin runs the same episodes
+    path = write_episodes(config.worlds, base, "train", config.episodes, config.seed)
     num_envs = min(config.sim.num_envs, len(missing))
     sim = replace(config.sim, task=task, episodes=str(path), order="sequential", seed=config.seed, num_envs=num_envs)
     with contextlib.closing(HabitatVectorEnv(sim)) as env:
-        if EXPERT not in env.single_observation_space.spaces:
-            raise ConfigError(f"tasks: {task} has no {EXPERT} to record")
         left = set(missing)
         first = [next((i for i in missing if i % num_envs == row), row) // num_envs for row in range(num_envs)]
         observations, infos = env.reset(options={"counts": first})

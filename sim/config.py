@@ -52,6 +52,11 @@ class SimConfig:
         metadata={"help": "deaths in a row on one scene after which the error names it instead of restarting"},
     )
 
+    @property
+    def is_tabletop(self) -> bool:
+        """Whether the task has a gripper over a table, and no robot that drives."""
+        return self.task.removesuffix("_visible") in MANIPULATION_TASKS
+
     def lab_config(self) -> str:
         """The habitat-lab YAML that `task` names.
 
@@ -75,7 +80,7 @@ class SimConfig:
             overrides.append(f"habitat.dataset.scenes_dir={_quoted(Path(self.scenes_dir).absolute())}")
         if (TASKS_DIR / f"{self.task}.yaml").exists():
             cameras: tuple[str, ...] = ("rgb_sensor",)
-            if self.task.removesuffix("_visible") not in MANIPULATION_TASKS:
+            if not self.is_tabletop:
                 overrides += [f"control={self.control}", f"habitat.simulator.turn_angle={self.turn_degrees}"]
                 cameras = ("rgb_sensor", "depth_sensor")
             if self.image_size:

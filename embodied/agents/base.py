@@ -21,6 +21,8 @@ from sim.config import SimConfig
 STOP, MOVE_FORWARD, TURN_LEFT, TURN_RIGHT = "stop", "move_forward", "turn_left", "turn_right"
 POINT_GOAL = "pointgoal_with_gps_compass"
 OBJECT_GOAL = "objectgoal"
+INSTRUCTION = "instruction"
+"""Beside the sensors: a text for each row, where the episode has one."""
 
 
 class AgentError(ValueError):

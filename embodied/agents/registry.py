@@ -16,20 +16,27 @@ AGENTS = {
     "forward_only": "embodied.agents.forward_only:ForwardOnlyAgent",
     "oracle": "embodied.agents.oracle:OracleAgent",
     "frontier": "embodied.agents.frontier:FrontierAgent",
+    "expert": "embodied.agents.expert:ExpertAgent",
 }
-#: Plays a checkpoint; called with the checkpoint's path before the environment and the seed.
-POLICY = "embodied.agents.policy:PolicyAgent"
+#: What plays a checkpoint, by its kind; called with the checkpoint's path before the environment and the seed.
+PLAYERS = {
+    "navigation": "embodied.agents.policy:PolicyAgent",
+    "vla": "embodied.agents.vla:VlaAgent",
+}
 
 
-def make_agent(name_or_checkpoint: str, env: AgentEnv, seed: int = 0) -> Agent:
+def make_agent(name_or_checkpoint: str, env: AgentEnv, seed: int = 0, **options: Any) -> Agent:
     """Makes the baseline of that name, or the policy in that checkpoint, for `env`.
+
+    Args:
+        options: of the agent's class, beside environment and seed.
 
     Raises:
         AgentError: there is neither; or the environment lacks what the agent needs.
     """
     if name_or_checkpoint in AGENTS:
-        return cast(Agent, agent_class(name_or_checkpoint)(env, seed))
-    return cast(Agent, agent_class(name_or_checkpoint)(Path(name_or_checkpoint), env, seed))
+        return cast(Agent, agent_class(name_or_checkpoint)(env, seed, **options))
+    return cast(Agent, agent_class(name_or_checkpoint)(Path(name_or_checkpoint), env, seed, **options))
 
 
 def agent_class(name_or_checkpoint: str) -> Any:
@@ -42,7 +49,7 @@ def agent_class(name_or_checkpoint: str) -> Any:
             raise AgentError(
                 f"no agent and no checkpoint '{name_or_checkpoint}': choose one of {', '.join(AGENTS)}, or a path{hint}"
             )
-        entry = POLICY
+        entry = PLAYERS[_kind(Path(name_or_checkpoint))]
     module, name = entry.split(":")
     return getattr(importlib.import_module(module), name)
 
@@ -59,3 +66,13 @@ def describe_agent(name_or_checkpoint: str, config: SimConfig) -> tuple[str, str
     found = agent_class(name_or_checkpoint)
     privileges = getattr(found, "privileges", None)
     return str(getattr(found, "title", name_or_checkpoint)), privileges(config) if callable(privileges) else ""
+
+
+def _kind(path: Path) -> str:
+    """Of which kind the policy in a checkpoint is. Raises CheckpointError if none can be read there."""
+    from embodied.checkpoint import CheckpointError, load  # it imports torch, which baselines do without
+
+    kind = load(path).meta.get("kind", "navigation")
+    if kind not in PLAYERS:
+        raise CheckpointError(f"{path} is of a '{kind}' policy; this version plays {', '.join(PLAYERS)}")
+    return str(kind)

@@ -26,6 +26,13 @@ class EvalConfig:
         default_factory=SimConfig, metadata={"help": "task, episode file, workers; the order is always sequential"}
     )
     episodes: int = field(default=0, metadata={"help": "how many episodes, spread evenly over the file; 0: all"})
+    memory: str = field(
+        default="intact",
+        metadata={
+            "help": "how a policy's memory bank is damaged before each decision: intact (not), zero, shuffle (in time) "
+            "or swap (with another environment's)"
+        },
+    )
     reference: str = field(default="random", metadata={"help": "the agent that margins are measured against"})
     seed: int = field(default=0, metadata={"help": "of agents that draw random numbers, and of the bootstrap"})
     output: str = field(

@@ -81,7 +81,7 @@ def film(
         FileError: the folder cannot be written.
     """
     indices = choose(results, config.videos)
-    if not indices:
+    if not indices or config.sim.is_tabletop:  # these have no floor plan to draw beside the picture
         return []
     folder = Path(config.output)
     sim = replace(config.sim, order="sequential", seed=config.seed, num_envs=1, image_size=config.video_pixels)

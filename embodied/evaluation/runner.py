@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from embodied.agents.base import Agent, SeededAgent
+from embodied.agents.base import INSTRUCTION, Agent, AgentError, SeededAgent
 from embodied.agents.registry import AGENTS, make_agent, prepare_sim
 from embodied.evaluation.config import EvalConfig, label_of, slug, source_of
 from embodied.evaluation.episodes import EpisodeResult, GoalResult, Journal
@@ -66,7 +66,11 @@ class AgentRun:
         self._progress.begin(self._label, len(wanted), len(self._journal.results))
         pending = [index for index in wanted if index not in self._journal.results]
         if pending:
-            agent = make_agent(self._source, env, self._config.seed)
+            options = {} if self._config.memory == "intact" else {"memory": self._config.memory}
+            try:
+                agent = make_agent(self._source, env, self._config.seed, **options)
+            except TypeError as error:
+                raise AgentError(f"memory: {self._label} has no memory bank to damage ({error})") from error
             _Loop(env, agent, self, pending).run()
         self.restarts = env.restarts - before
 
@@ -99,7 +103,7 @@ class _Loop:
         observations, infos = self._begin(list(range(self._num_envs)), *self._env.reset(options={"counts": counts}))
         while any(recorder is not None for recorder in self._running):
             active = np.array([recorder is not None for recorder in self._running])
-            actions = self._agent.act(observations)
+            actions = self._agent.act(_with_instructions(observations, infos))
             actions = np.where(active.reshape(-1, *[1] * (actions.ndim - 1)), actions, self._idle).astype(actions.dtype)
             observations, rewards, terminated, truncated, infos = self._env.step(actions)
             self._run.stepped(int(active.sum()))
@@ -168,6 +172,11 @@ class _Loop:
                 return
             result.error = final["worker_error"] or "the simulator worker died"
         self._run.finished(result)
+
+
+def _with_instructions(observations: dict[str, Any], infos: dict[str, Any]) -> dict[str, Any]:
+    texts = [episode.get(INSTRUCTION) for episode in infos["episode"]]
+    return {**observations, INSTRUCTION: np.array(texts, dtype=object)} if any(texts) else observations
 
 
 class _Recorder:
@@ -267,6 +276,7 @@ def run_settings(entry: str, config: EvalConfig) -> dict[str, Any]:
         "episode_file": hashlib.sha256(Path(sim.episodes).read_bytes()).hexdigest() if sim.episodes else "",
         "episodes": config.episodes,
         "seed": config.seed,
+        "memory": config.memory,
     }
 
 
