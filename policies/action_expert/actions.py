@@ -1,8 +1,9 @@
 """What the numbers of an action mean on a robot, and how they are brought to [-1, 1] and back.
 
-Three kinds (a new one is one function and one line in `KINDS`):
+Four kinds (a new one is one function and one line in `KINDS`):
 
     end_effector   7: dx, dy, dz (m), droll, dpitch, dyaw (rad), gripper
+    hand           4: dx, dy, dz (m), gripper
     joints         targets of n joints (rad), perhaps a gripper
     base           v (m/s, forward), w (rad/s, left): REP 103
 """
@@ -79,6 +80,12 @@ def end_effector(limit: float = 1.0) -> ActionSpec:
     return ActionSpec("end_effector", names, units, (-limit,) * 7, (limit,) * 7, gripper=6)
 
 
+def hand(limit: float = 1.0) -> ActionSpec:
+    """Deltas of a hand that keeps its orientation, with gripper, each in [-limit, limit] (Meta-World's)."""
+    names = ("dx", "dy", "dz", "gripper")
+    return ActionSpec("hand", names, ("m", "m", "m", "open to closed"), (-limit,) * 4, (limit,) * 4)
+
+
 def joints(names: Sequence[str], low: Sequence[float], high: Sequence[float], gripper: int = -1) -> ActionSpec:
     """Targets of joints (rad), within their limits."""
     units = tuple("open to closed" if index == gripper else "rad" for index in range(len(names)))
@@ -90,7 +97,12 @@ def base(max_v: float = 0.5, max_w: float = 1.0) -> ActionSpec:
     return ActionSpec("base", ("v", "w"), ("m/s", "rad/s"), (-max_v, -max_w), (max_v, max_w))
 
 
-KINDS: dict[str, Callable[..., ActionSpec]] = {"end_effector": end_effector, "joints": joints, "base": base}
+KINDS: dict[str, Callable[..., ActionSpec]] = {
+    "end_effector": end_effector,
+    "hand": hand,
+    "joints": joints,
+    "base": base,
+}
 
 
 class Normalizer(nn.Module):
