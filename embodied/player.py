@@ -164,10 +164,11 @@ class VlaPlayer:
         """
         index = torch.from_numpy(np.asarray(rows, np.int64)).to(self.device)
         shape = (self.horizon, self.spec.size)
-        noise = np.stack([self._generators[row].standard_normal(shape, dtype=np.float32) for row in rows])
         pictures = {name: torch.from_numpy(np.ascontiguousarray(each)) for name, each in images.items()}
         with torch.no_grad():
             encoded = self.policy.encode(pictures, instructions)
+            # Drawn only now: a call that the encoder refuses leaves every row as it was.
+            noise = np.stack([self._generators[row].standard_normal(shape, dtype=np.float32) for row in rows])
             states = torch.from_numpy(np.asarray(state, np.float32)).to(self.device)
             clock = torch.from_numpy(np.asarray(times, np.float64)).to(self.device)
             drawn = torch.from_numpy(noise).to(self.device)
