@@ -16,6 +16,7 @@ import typer
 
 from embodied import config as configs
 from embodied.config import ConfigError
+from embodied.metaworld.cli import app as metaworld_app
 
 app = typer.Typer(
     add_completion=False,
@@ -28,6 +29,8 @@ Arguments = Annotated[
     list[str] | None,
     typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE]...", help="A config file, then overrides, e.g. sim.num_envs=4"),
 ]
+
+app.add_typer(metaworld_app, name="metaworld")
 
 
 @app.callback()
@@ -102,6 +105,17 @@ def report(
 
 
 @app.command()
+def serve(arguments: Arguments = None) -> None:
+    """Serve a trained MemoryVLA to robots and simulators: observation in, chunk out, an episode a session."""
+    from embodied.serve.config import ServeConfig
+
+    config = configs.load(ServeConfig, *_split(arguments))
+    from embodied.serve.server import serve as run_server
+
+    run_server(config)
+
+
+@app.command()
 def doctor() -> None:
     """Check every piece that Engram stands on, and say how to mend what is wrong."""
     from embodied.doctor import main as examine
@@ -111,13 +125,16 @@ def doctor() -> None:
 
 @app.command(name="config")
 def show_config(
-    part: Annotated[str, typer.Argument(metavar="PART", help="demo, houses, record, train, eval or report")],
+    part: Annotated[str, typer.Argument(metavar="PART", help="demo, houses, record, train, eval, report or serve")],
     arguments: Arguments = None,
 ) -> None:
     """List every setting of a part, with type, default and meaning; with a config or overrides, print what results."""
     from embodied.training import load_config
+    from embodied.training.registry import config_class
 
     schema = _schema(part)
+    if part == "train" and len(arguments or ()) == 1 and arguments[0].startswith("algorithm="):  # its settings, then
+        schema, arguments = config_class(arguments[0].partition("=")[2]), None
     if not arguments:
         return _print_settings(part, schema)
     path, overrides = _split(arguments)
@@ -191,6 +208,7 @@ def _schema(part: str) -> Any:
     from embodied.evaluation import EvalConfig
     from embodied.record import RecordConfig
     from embodied.report import ReportConfig
+    from embodied.serve.config import ServeConfig
     from embodied.training.registry import DEFAULT, config_class
     from sim.houses import HouseDatasetConfig
 
@@ -201,6 +219,7 @@ def _schema(part: str) -> Any:
         "train": config_class(DEFAULT),
         "eval": EvalConfig,
         "report": ReportConfig,
+        "serve": ServeConfig,
     }
     if part not in schemas:
         raise ConfigError(f"no part '{part}' has a config; choose one of {', '.join(schemas)}")
