@@ -404,7 +404,7 @@ def _opened(config: VlaTrainConfig, accelerator: Accelerator, console: Console) 
 def _action_spec(config: VlaTrainConfig, low: np.ndarray, high: np.ndarray) -> ActionSpec:
     """What a robot may be sent: nothing outside what was demonstrated."""
     size = len(low)
-    fitting = {"end_effector": 7, "hand": 4, "base": 2}.get(config.action, size)
+    fitting = {"end_effector": 7, "gripper_position": 4, "base": 2}.get(config.action, size)
     if size != fitting:
         raise ConfigError(f"action: an action of kind {config.action} has {fitting} numbers, the data's have {size}")
     if not -1 <= config.gripper < size:

@@ -2,10 +2,10 @@
 
 Four kinds (a new one is one function and one line in `KINDS`):
 
-    end_effector   7: dx, dy, dz (m), droll, dpitch, dyaw (rad), gripper
-    hand           4: dx, dy, dz (m), gripper
-    joints         targets of n joints (rad), perhaps a gripper
-    base           v (m/s, forward), w (rad/s, left): REP 103
+    end_effector      7: dx, dy, dz (m), droll, dpitch, dyaw (rad), gripper
+    gripper_position  4: dx, dy, dz (m), gripper
+    joints            targets of n joints (rad), perhaps a gripper
+    base              v (m/s, forward), w (rad/s, left): REP 103
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ def end_effector(limit: float = 1.0) -> ActionSpec:
     return ActionSpec("end_effector", names, units, (-limit,) * 7, (limit,) * 7, gripper=6)
 
 
-def hand(limit: float = 1.0) -> ActionSpec:
+def gripper_position(limit: float = 1.0) -> ActionSpec:
     """Deltas of a hand that keeps its orientation, with gripper, each in [-limit, limit] (Meta-World's)."""
     names = ("dx", "dy", "dz", "gripper")
-    return ActionSpec("hand", names, ("m", "m", "m", "open to closed"), (-limit,) * 4, (limit,) * 4)
+    return ActionSpec("gripper_position", names, ("m", "m", "m", "open to closed"), (-limit,) * 4, (limit,) * 4)
 
 
 def joints(names: Sequence[str], low: Sequence[float], high: Sequence[float], gripper: int = -1) -> ActionSpec:
@@ -99,7 +99,7 @@ def base(max_v: float = 0.5, max_w: float = 1.0) -> ActionSpec:
 
 KINDS: dict[str, Callable[..., ActionSpec]] = {
     "end_effector": end_effector,
-    "hand": hand,
+    "gripper_position": gripper_position,
     "joints": joints,
     "base": base,
 }
