@@ -288,19 +288,19 @@ def _settings(config: EvaluateConfig, contestant: Contestant) -> dict[str, Any]:
 
 def _finished(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     """The results, if they are there. Raises MetaWorldError if the folder has an evaluation of other settings."""
-    found = None
-    try:
-        if (folder / RESULTS).exists():
-            found = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-        elif (folder / JOURNAL).exists():
-            found = json.loads((folder / JOURNAL).read_text(encoding="utf-8").split("\n", 1)[0])
-        if found is not None and found["settings"] != settings:
+    for name in (RESULTS, JOURNAL):
+        if not (folder / name).exists():
+            continue
+        text = (folder / name).read_text(encoding="utf-8")
+        try:
+            body: dict[str, Any] = json.loads(text if name == RESULTS else text.split("\n", 1)[0])
+            same = body["settings"] == settings
+        except (ValueError, KeyError, TypeError) as error:
+            raise MetaWorldError(f"output: {folder / name} is damaged ({error}); choose another folder") from error
+        if not same:
             raise MetaWorldError(f"output: {folder} holds an evaluation of something else; choose another folder")
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, MetaWorldError):
-            raise
-        raise MetaWorldError(f"output: what is in {folder} is damaged ({error}); choose another folder") from error
-    return found if found is not None and "tasks" in found else None
+        return body if name == RESULTS else None
+    return None
 
 
 if __name__ == "__main__":

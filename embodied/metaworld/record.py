@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,33 +99,35 @@ def _record_task(
             if missing == 0 or stop:
                 return
             seed = episode_seed(TRAIN, task, index, config.seed)
-            if _perform(env, seed, config.noise, recorder, progress, stop):
-                facts = {"task": task, "index": index, "seed": seed, "recorded_with": _fingerprint(config)}
-                recorder.save_episode(success=True, facts=facts)
-                missing -= 1
-                progress.advance()
-            else:
-                recorder.discard_episode()
+            for _ in _actions(env, seed, config.noise):
+                pass  # a rehearsal, for drawing takes twenty times as long, and an episode that fails is not kept
+            if not env.success:
+                continue
+            for action in _actions(env, seed, config.noise):
+                recorder.add(env.draw(), env.state, action, env.instruction)
+                progress.stepped(1)
+                if stop:
+                    return
+            facts = {"task": task, "index": index, "seed": seed, "recorded_with": _fingerprint(config)}
+            recorder.save_episode(success=True, facts=facts)
+            missing -= 1
+            progress.advance()
     if missing:
         raise MetaWorldError(f"the expert of {task} fails too often: {missing} episodes lack; use less noise")
 
 
-def _perform(
-    env: MetaWorldEnv, seed: int, noise: float, recorder: Recorder, progress: EvaluationProgress, stop: StopRequest
-) -> bool:
-    """An episode of the expert, given to the recorder; whether it succeeded."""
+def _actions(env: MetaWorldEnv, seed: int, noise: float) -> Iterator[np.ndarray]:
+    """Plays the expert through an episode; its actions, each before it is executed."""
     env.reset(seed)
     policy, generator = expert(env.task), np.random.default_rng(seed)
     after = 0
-    while env.steps < env.limit and after <= _AFTER_SUCCESS and not stop:
+    while env.steps < env.limit and after <= _AFTER_SUCCESS:
         action = expert_action(policy, env.observation)
-        recorder.add(env.draw(), env.state, action, env.instruction)
+        yield action
         executed = action.copy()
         executed[:_MOVES] += noise * generator.standard_normal(_MOVES)
         env.step(executed)
         after += env.success
-        progress.stepped(1)
-    return env.success and not stop
 
 
 def _fingerprint(config: RecordConfig) -> dict[str, Any]:
