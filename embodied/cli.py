@@ -133,11 +133,12 @@ def show_config(
     from embodied.training.registry import config_class
 
     schema = _schema(part)
-    if part == "train" and len(arguments or ()) == 1 and arguments[0].startswith("algorithm="):  # its settings, then
-        schema, arguments = config_class(arguments[0].partition("=")[2]), None
-    if not arguments:
+    given = arguments or []
+    if part == "train" and len(given) == 1 and given[0].startswith("algorithm="):  # its settings, then
+        schema, given = config_class(given[0].partition("=")[2]), []
+    if not given:
         return _print_settings(part, schema)
-    path, overrides = _split(arguments)
+    path, overrides = _split(given)
     config = load_config(path, overrides) if part == "train" else configs.load(schema, path, overrides)
     print(configs.to_yaml(config), end="")
 
