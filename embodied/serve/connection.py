@@ -115,10 +115,13 @@ class Connection:
                 payload, blob = await self._read(lengths)
             body = wire.unpack_body(payload)
             number = body.get("id")
-            arrays = wire.unpack_arrays(body, blob) if blob is not None else {}
             self.used_s = time.monotonic()
             if not self._greeted:
                 self._greet(body)
+            if blob is None and self._server.contract is not None:
+                came = str(body.get("arrays"))[:200]
+                raise Refusal(wire.BAD_REQUEST, f"an observation is {self._server.contract.arrays()}; {came} came")
+            arrays = {} if blob is None else wire.unpack_arrays(body, blob)
             answer = await self._handle(number, body, arrays, began_s)
         except wire.HeaderError as error:  # where the next message begins, nobody knows
             self._writer.write(_error(None, wire.BAD_REQUEST, str(error)))
@@ -134,16 +137,13 @@ class Connection:
                 await self._send(wire.pack({"id": number, **answer}))
 
     async def _read(self, lengths: wire.Lengths) -> tuple[bytes, bytes | None]:
-        """The message's parts; what is too large is read and not kept, None where there is no policy to give it to."""
+        """The message's parts; arrays that are too large are read and not kept (None), so that others can follow."""
         contract = self._server.contract
         most = contract.blob_bytes if contract is not None and self._greeted else 0
-        if lengths.json > wire.MAX_JSON_BYTES or (lengths.blob > most and (contract or not self._greeted)):
+        if lengths.json > wire.MAX_JSON_BYTES or (lengths.blob > most and not self._greeted):
             if self._greeted:
                 await self._drain(sum(lengths))
-            raise Refusal(
-                wire.TOO_LARGE,
-                f"a message of {lengths.json} + {lengths.blob} bytes; {wire.MAX_JSON_BYTES} + {most} are the most",
-            )
+            raise Refusal(wire.TOO_LARGE, f"the message is too large: {lengths.json} + {lengths.blob} bytes")
         payload = await self._reader.readexactly(lengths.json)
         if lengths.blob > most:
             await self._drain(lengths.blob)
@@ -166,7 +166,7 @@ class Connection:
         self, number: Any, body: dict[str, Any], arrays: dict[str, np.ndarray], began_s: float
     ) -> dict[str, Any] | None:
         """The answer; None if it follows later. Raises Refusal."""
-        kind = body.get("type")
+        kind = str(body.get("type"))
         others = {wire.OPEN: self._open, wire.RESET: self._reset, wire.CLOSE: self._close}
         if type(number) is not int:
             raise Refusal(wire.BAD_REQUEST, "id: a request has a number that its answer repeats")
@@ -174,7 +174,7 @@ class Connection:
             return self._hello()
         if kind != wire.DECIDE and kind not in others:
             known = ", ".join((wire.HELLO, wire.DECIDE, *others))
-            raise Refusal(wire.BAD_REQUEST, f"type must be one of {known}, not {str(kind)[:40]!r}")
+            raise Refusal(wire.BAD_REQUEST, f"type must be one of {known}, not {kind[:40]!r}")
         if self._server.stopping:
             raise Refusal(wire.STOPPING, "the server is stopping")
         if self._server.contract is None:

@@ -57,6 +57,11 @@ class Contract:
         """Bytes of one observation's arrays."""
         return sum(3 * height * width for height, width in self.cameras.values()) + 4 * self.state_size
 
+    def arrays(self) -> str:
+        """The arrays of an observation, for messages."""
+        images = [f"{IMAGES}{camera} uint8 {[*size, 3]}" for camera, size in self.cameras.items()]
+        return ", ".join([*images, *([f"{STATE} float32 [{self.state_size}]"] if self.state_size else [])])
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -66,7 +71,7 @@ class Contract:
         for name in (*wanted, *arrays):
             if name not in arrays or name not in wanted:
                 have = ", ".join(arrays) or "nothing"
-                raise ObservationError(f"an observation is {', '.join(wanted)}; {have} came")
+                raise ObservationError(f"an observation is {self.arrays()}; {have} came")
         images = {camera: arrays[IMAGES + camera] for camera in self.cameras}
         for camera, image in images.items():
             shape = (*self.cameras[camera], 3)

@@ -55,7 +55,10 @@ class PolicyServer:
         self.engine = Engine(config)
         self.contract: Contract | None = None
         self.sessions: dict[str, Session] = {}
-        self.free = list(range(config.max_sessions))[::-1]
+        self._free: asyncio.Queue[int] = asyncio.Queue()
+        self._opening = 0
+        for row in range(config.max_sessions):
+            self._free.put_nowait(row)
         self.token = token(Path(config.token_file)) if config.token_file else ""
         self.load = Load()
         self.stopping = False
@@ -146,11 +149,17 @@ class PolicyServer:
     # -- sessions -------------------------------------------------------------------------------------------------
 
     async def open(self, owner: Connection, seed: int) -> Session:
-        if not self.free:
+        """Begins an episode. Raises Refusal where all places are taken."""
+        if len(self.sessions) + self._opening >= self.config.max_sessions:
             raise Refusal(
                 wire.FULL, f"all {self.config.max_sessions} sessions are taken: close one, or serve more (max_sessions)"
             )
-        session = Session(secrets.token_hex(8), self.free.pop(), owner)
+        self._opening += 1
+        try:
+            row = await self._free.get()  # a place that was left may have to be cleared first
+        finally:
+            self._opening -= 1
+        session = Session(secrets.token_hex(8), row, owner)
         self.sessions[session.name] = session
         owner.sessions[session.name] = session
         await asyncio.wrap_future(self.engine.begin(session.row, seed))
@@ -166,7 +175,7 @@ class PolicyServer:
 
         def done(_: Any) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended: so has the server
-                loop.call_soon_threadsafe(self.free.append, session.row)
+                loop.call_soon_threadsafe(self._free.put_nowait, session.row)
 
         self.engine.end(session.row).add_done_callback(done)
 

@@ -35,7 +35,7 @@ HELLO, OPEN, DECIDE, RESET, CLOSE = "hello", "open", "decide", "reset", "close"
 
 # Codes of errors: what a program decides by. The message is for people.
 BAD_REQUEST = "bad_request"  # this can never work: mend the client
-TOO_LARGE = "too_large"
+TOO_LARGE = "too_large"  # the same; what was asked has not been read
 UNAUTHORISED = "unauthorised"
 NOT_READY = "not_ready"  # try again later
 FULL = "full"
@@ -66,7 +66,11 @@ class Lengths(NamedTuple):
 
 
 def pack(body: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> bytes:
-    """A message. Raises WireError if an array is neither uint8 nor float32, or a number is not finite."""
+    """A message.
+
+    Raises:
+        WireError: an array is neither uint8 nor float32, a number is not finite, or the texts are too long.
+    """
     described, blobs = [], []
     for name, array in (arrays or {}).items():
         if array.dtype.name not in _DTYPES:
@@ -78,6 +82,8 @@ def pack(body: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None
     except (TypeError, ValueError) as error:
         raise WireError(f"cannot be sent: {error}") from error
     payload = text.encode()
+    if len(payload) > MAX_JSON_BYTES:
+        raise WireError(f"its texts are too long: {len(payload)} bytes, {MAX_JSON_BYTES} are the most")
     return b"".join([HEADER.pack(_MAGIC, VERSION, 0, len(payload), sum(map(len, blobs))), payload, *blobs])
 
 
