@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from embodied.metaworld.library import cannot_draw, mujoco
+from embodied.metaworld.library import graphics, mujoco
 
 _SAMPLES = 2
 """Samples of a pixel, in each direction."""
@@ -60,13 +60,9 @@ class Drawing:
         model.vis.quality.offsamples = 0
         if not shadows:
             model.vis.quality.shadowsize = 0
-        try:
-            self._gl = library.GLContext(side, side)
-            self._gl.make_current()
-            self._context = library.MjrContext(model, library.mjtFontScale.mjFONTSCALE_50)
-            library.mjr_setBuffer(library.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
-        except Exception as error:  # whatever PyOpenGL, the driver or MuJoCo raise
-            raise cannot_draw(error) from error
+        self._gl = graphics(side)
+        self._context = library.MjrContext(model, library.mjtFontScale.mjFONTSCALE_50)
+        library.mjr_setBuffer(library.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._scene = library.MjvScene(model, maxgeom=1000)
         self._scene.flags[library.mjtRndFlag.mjRND_SHADOW] = shadows
         self._options, self._perturbation = library.MjvOption(), library.MjvPerturb()

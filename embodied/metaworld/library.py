@@ -6,6 +6,7 @@ import ctypes
 import importlib
 import os
 from types import ModuleType
+from typing import Any
 
 from embodied.metaworld.errors import MetaWorldError
 
@@ -24,10 +25,24 @@ def mujoco() -> ModuleType:
     try:
         return importlib.import_module("mujoco")
     except ImportError as error:
-        if error.name == "mujoco":
-            raise MetaWorldError(_not_installed(error)) from error
+        raise MetaWorldError(_not_installed(error) if error.name == "mujoco" else _cannot_draw(error)) from error
+    except (AttributeError, RuntimeError) as error:  # PyOpenGL's, where the system's library is missing; a wrong name
         raise MetaWorldError(_cannot_draw(error)) from error
-    except AttributeError as error:  # what PyOpenGL raises where the system's library is missing
+
+
+def graphics(side: int) -> Any:
+    """A context to draw pictures of `side` pixels in, now the current one (mujoco.GLContext).
+
+    Raises:
+        MetaWorldError: this machine has none to give.
+    """
+    library, how = mujoco(), os.environ["MUJOCO_GL"].lower()
+    try:
+        # Where somebody imported MuJoCo first, without MUJOCO_GL, `mujoco.GLContext` wants a display.
+        context = (importlib.import_module(f"mujoco.{how}") if how in _LIBRARIES else library).GLContext(side, side)
+        context.make_current()
+        return context
+    except Exception as error:  # whatever PyOpenGL, the driver or MuJoCo raise
         raise MetaWorldError(_cannot_draw(error)) from error
 
 
@@ -38,11 +53,6 @@ def metaworld(module: str) -> ModuleType:
         return importlib.import_module(f"metaworld.{module}")
     except ImportError as error:
         raise MetaWorldError(_not_installed(error)) from error
-
-
-def cannot_draw(error: Exception) -> MetaWorldError:
-    """That MuJoCo gave no context to draw in, for who asked for one."""
-    return MetaWorldError(_cannot_draw(error))
 
 
 def _drawing() -> str:
