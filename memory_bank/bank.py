@@ -29,7 +29,7 @@ from memory_bank.consolidate import Written, consolidate, propose
 from memory_bank.errors import BankError
 from memory_bank.fuse import GateFusion, MeanFusion
 from memory_bank.retrieve import Retrieval
-from memory_bank.state import BankState, MemoryState, stack_states
+from memory_bank.state import BankState, MemoryState, replaced, stack_states
 from memory_bank.strategies import Candidates, Decision, strategy_class
 from memory_bank.trace import StreamTrace
 
@@ -176,8 +176,8 @@ class MemoryBank(nn.Module):
         """
         with torch.no_grad():
             return {
-                name: stream._replace(
-                    projected=self.stream(name).retrieve.project(stream.tokens, stream.tokens.shape[2])
+                name: replaced(
+                    stream, projected=self.stream(name).retrieve.project(stream.tokens, stream.tokens.shape[2])
                 )
                 for name, stream in state.items()
             }
@@ -348,7 +348,7 @@ class MemoryBank(nn.Module):
         if not self.config.joint:
             return {name: self.strategy.choose(each) for name, each in candidates.items()}
         mean = torch.stack([each.similarity.double() for each in candidates.values()]).mean(dim=0)
-        one = self.strategy.choose(next(iter(candidates.values()))._replace(similarity=mean))
+        one = self.strategy.choose(replaced(next(iter(candidates.values())), similarity=mean))
         return dict.fromkeys(candidates, one)
 
     def _stored(self, name: str, tokens: Tensor, state: BankState) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from memory_bank.config import COUNT, MEAN
-from memory_bank.state import BankState, similarity_dtype
+from memory_bank.state import BankState, replaced, similarity_dtype
 from memory_bank.strategies import Candidates, Decision
 
 
@@ -116,7 +116,7 @@ def consolidate(
         fields["similarity"] = _mend_similarity(
             fields["similarity"], fields["tokens"], torch.where(merges, seam, remove), consolidates
         )
-    state = state._replace(size=state.size + grows, written=state.written + write, **fields)
+    state = replaced(state, size=state.size + grows, written=state.written + write, **fields)
     return state, Written(grew=grows, removed=torch.where(consolidates, remove, -1), merged=merges)
 
 

@@ -14,10 +14,12 @@ captured in a CUDA graph.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+
+N = TypeVar("N", bound=NamedTuple)
 
 
 class BankState(NamedTuple):
@@ -107,7 +109,7 @@ class BankState(NamedTuple):
         What they held stays in the tensors until it is overwritten, but nothing reads it: see `tidy`.
         """
         seed = self.seed if seeds is None else torch.where(rows, seeds, self.seed)
-        return self._replace(size=self.size * ~rows, written=self.written * ~rows, seed=seed)
+        return replaced(self, size=self.size * ~rows, written=self.written * ~rows, seed=seed)
 
     def tidy(self) -> BankState:
         """The same memory, with zeros wherever there is no entry: for files and comparisons."""
@@ -116,13 +118,13 @@ class BankState(NamedTuple):
             value = getattr(self, name)
             mask = self.valid.reshape(self.rows, self.capacity, *[1] * (value.dim() - 2))
             fields[name] = torch.where(mask, value, torch.zeros((), dtype=value.dtype, device=value.device))
-        return self._replace(**fields)
+        return replaced(self, **fields)
 
     def head(self, entries: int) -> BankState:
         """The first places of every row alone, as a view, for rows known to hold no more than `entries`."""
         if entries == self.capacity:
             return self
-        return self._replace(**{name: getattr(self, name)[:, :entries] for name in ENTRY_FIELDS})
+        return replaced(self, **{name: getattr(self, name)[:, :entries] for name in ENTRY_FIELDS})
 
     def select(self, rows: Tensor) -> BankState:
         """The rows numbered in `rows` (int64 [K]), in that order, as a state of K rows."""
@@ -149,6 +151,11 @@ ENTRY_FIELDS = ("tokens", "projected", "time", "start", "end", "counts", "first"
 
 MemoryState = dict[str, BankState]
 """Stream name -> its state."""
+
+
+def replaced(value: N, /, **fields: Any) -> N:
+    """A named tuple with other values in some fields: `_replace`, which torch 2.11 cannot compile."""
+    return type(value)(*(fields.get(name, old) for name, old in zip(value._fields, value, strict=True)))
 
 
 def similarity_dtype(tokens: torch.dtype) -> torch.dtype:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flat_world import FlatWorld
 
 from embodied.agents.base import AgentError
 from embodied.agents.frontier import FrontierAgent
@@ -13,7 +14,6 @@ from embodied.agents.mapping import DepthCamera, OccupancyMap
 from embodied.agents.planning import plan_from
 from embodied.agents.registry import AGENTS, agent_class, make_agent, prepare_sim
 from sim.config import SimConfig
-from tests.embodied.flat_world import FlatWorld
 
 ROOMS = """
 #################

@@ -27,7 +27,7 @@ def run(capsys, *arguments):
         (("houses", "min_rooms=1"), "override min_rooms=1: houses.min_rooms"),
         (("report", "nowhere"), "no finished evaluation in nowhere"),
         (("demo", "split=train"), "override split=train: split must be val or test, not 'train'"),
-        (("config", "robot"), "no part 'robot' has a config; choose one of demo, houses, train, eval, report"),
+        (("config", "robot"), "no part 'robot' has a config; choose one of demo, houses, record, train, eval, report"),
     ],
 )
 def test_a_users_error_is_one_line_and_status_2(capsys, arguments, message):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from misbehaving import InterruptedAgent, KillingAgent
 
 from embodied.agents.registry import AGENTS, prepare_sim
 from embodied.evaluation import EvalConfig, evaluate, load, runner
@@ -21,7 +22,6 @@ from embodied.evaluation.challenge import challenge
 from embodied.evaluation.film import read_map
 from sim.config import SimConfig
 from sim.vector_env import HabitatVectorEnv
-from tests.embodied.misbehaving import InterruptedAgent, KillingAgent
 
 pytestmark = pytest.mark.sim
 
@@ -86,7 +86,7 @@ def test_results_do_not_depend_on_the_number_of_workers(houses: Path, undisturbe
 def test_an_episode_cut_by_a_dead_worker_is_run_again_and_left_out_if_it_is_cut_again(
     houses: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(AGENTS, "killing", "tests.embodied.misbehaving:KillingAgent")
+    monkeypatch.setitem(AGENTS, "killing", "misbehaving:KillingAgent")
     monkeypatch.setattr(KillingAgent, "kills", {2: 1, 4: 2})
     agent = evaluate(config(houses, tmp_path, "killing"))["agents"]["killing"]
     assert KillingAgent.kills == {2: 0, 4: 0}
@@ -101,7 +101,7 @@ def test_an_episode_cut_by_a_dead_worker_is_run_again_and_left_out_if_it_is_cut_
 def test_an_interrupted_evaluation_goes_on_where_it_was(
     houses: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(AGENTS, "interrupted", "tests.embodied.misbehaving:InterruptedAgent")
+    monkeypatch.setitem(AGENTS, "interrupted", "misbehaving:InterruptedAgent")
     monkeypatch.setattr(InterruptedAgent, "begun", [])
     with pytest.raises(KeyboardInterrupt):
         evaluate(config(houses, tmp_path, "interrupted"))
