@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Meta-World: record its experts, evaluate on its tasks.")
+app = typer.Typer(no_args_is_help=True, help="Meta-World: record its experts, evaluate on its tasks, compare.")
 
 Tasks = Annotated[str, typer.Option(help="Names with commas between, like drawer-open-v3,door-open-v3; empty: six.")]
 Seed = Annotated[int, typer.Option(help="Of episodes, and of what is drawn in them.")]
@@ -70,6 +71,18 @@ def evaluate(
     else:
         print_table(body)
         print(output)
+
+
+@app.command()
+def compare(
+    evaluation: Annotated[str, typer.Argument(help="Folder of a finished evaluation.")],
+    reference: Annotated[str, typer.Argument(help="Folder of the one to compare with, of the same episodes.")],
+) -> None:
+    """What a policy succeeds at more than another, in points, with paired intervals."""
+    from embodied.metaworld.compare import compare as run_comparison
+    from embodied.metaworld.compare import print_differences
+
+    print_differences(run_comparison(Path(evaluation), Path(reference)))
 
 
 def _names(text: str) -> list[str]:

@@ -19,6 +19,7 @@ from embodied import cli
 from embodied.config import ConfigError
 from embodied.data import DemonstrationSet
 from embodied.evaluation.progress import EvaluationProgress
+from embodied.metaworld.compare import compare
 from embodied.metaworld.env import EVALUATION, TRAIN, MetaWorldConfig, MetaWorldEnv, MetaWorldVectorEnv, episode_seed
 from embodied.metaworld.errors import MetaWorldError
 from embodied.metaworld.evaluate import Contestant, EvaluateConfig, evaluate, interval
@@ -325,7 +326,7 @@ def test_player_is_given_pictures_where_it_decides_and_a_seed_for_each_episode(t
         def decides(self) -> np.ndarray:
             return self.calls % 8 == 0
 
-        def act(self, images, state, instructions, times) -> np.ndarray:  # type: ignore[no-untyped-def]
+        def act(self, images, state, instructions, times) -> np.ndarray:
             seen = images["corner2"].reshape(len(self.calls), -1).any(1)
             assert np.array_equal(seen, self.decides())
             assert np.allclose(times, self.calls / 40)
@@ -344,6 +345,29 @@ def test_player_is_given_pictures_where_it_decides_and_a_seed_for_each_episode(t
     assert body is not None
     assert body["tasks"][DRAWER]["outcomes"] == [0, 0]
     assert made[0].seeds == {episode_seed(EVALUATION, DRAWER, index) for index in range(2)}
+
+
+def test_comparison_is_paired(tmp_path: Path) -> None:
+    def stored(name: str, outcomes: list[int], seed: int = 0) -> Path:
+        (tmp_path / name).mkdir()
+        body = {
+            "settings": {"tasks": [DRAWER], "episodes": 40, "seed": seed},
+            "tasks": {DRAWER: {"outcomes": outcomes}},
+        }
+        (tmp_path / name / "results.json").write_text(json.dumps(body))
+        return tmp_path / name
+
+    half = stored("half", [1, 0] * 20)
+    better = stored("better", [1, 1] * 4 + [1, 0] * 16)  # what half can, and four more
+    same = compare(half, half)["all"]
+    assert (same["mean"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
+    difference = compare(better, half)["tasks"][DRAWER]
+    assert difference["mean"] == pytest.approx(0.1)
+    assert 0.0 < difference["low"] < 0.1 < difference["high"] < 0.23  # unpaired: -0.12 to 0.32
+    with pytest.raises(MetaWorldError, match="not of the same episodes: they differ in seed"):
+        compare(better, stored("other", [1] * 40, seed=1))
+    with pytest.raises(MetaWorldError, match="no finished evaluation"):
+        compare(better, tmp_path / "nothing")
 
 
 def test_interval_of_none_of_fifty() -> None:
