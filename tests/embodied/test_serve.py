@@ -70,10 +70,10 @@ class Served:
         settings = {"checkpoint": checkpoint, "socket": self.socket, "tcp_port": 0, "token_file": self.token}
         settings |= {
             "max_sessions": MAX_SESSIONS,
-            "batch_wait_ms": 100,
+            "batch_wait_ms": 60,
             "report_s": 0.5,
             "io_timeout_s": 1,
-            "idle_s": 5,
+            "idle_s": 3,
         }
         arguments = [f"{key}={value}" for key, value in settings.items()]
         with open(self.log, "wb") as log:
@@ -259,8 +259,8 @@ def test_what_a_session_has_seen_matters(client):
 
 def test_a_batch_decides_what_one_by_one_does(client):
     together, apart = ([client.open(seed=seed) for seed in range(4)] for _ in range(2))
-    for step in range(5):
-        seen = [episode(seed, 5)[step] for seed in range(4)]
+    for step in range(4):
+        seen = [episode(seed, 4)[step] for seed in range(4)]
         batch = client.decide_many(dict(zip(together, seen, strict=True)))
         single = [client.decide(session, each) for session, each in zip(apart, seen, strict=True)]
         assert [chunk.batch for chunk in batch.values()] == [4] * 4
@@ -295,7 +295,7 @@ def test_one_session_does_not_wait_for_others_that_are_not_there(client):
     by_itself_ms = quickest_ms()
     client.open()
     beside_another_ms = quickest_ms()
-    assert beside_another_ms - by_itself_ms > 50  # of the 100 ms that this server waits for others
+    assert beside_another_ms - by_itself_ms > 25  # of the 60 ms that this server waits for others
 
 
 # -- sessions -----------------------------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ def test_sessions_that_nobody_uses_expire(server):
         until_none_is_open(watch)
         with refused(wire.UNKNOWN_SESSION) as refusal:
             client.decide(session, episode(0, 1)[0])
-        assert "5 s" in refusal.message
+        assert "3 s" in refusal.message
         client.decide(client.open(), episode(0, 1)[0])
 
 
@@ -647,7 +647,7 @@ def test_where_there_is_no_server_it_says_what_to_do(tmp_path):
 def test_a_late_answer_is_dropped_and_the_session_lives(server):
     with server.client() as client:
         session, _idle = client.open(), client.open()
-        client._timeout_s = 0.02  # the server waits 0.1 s for the idle one
+        client._timeout_s = 0.02  # the server waits 0.06 s for the idle one
         with pytest.raises(DeadlinePassed):
             client.decide(session, GOOD)
         client._timeout_s = 60.0
