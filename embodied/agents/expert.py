@@ -17,6 +17,7 @@ class ExpertAgent:
     """Does what the simulator says that the expert would do."""
 
     title: ClassVar[str] = "scripted expert"
+    sensors: ClassVar[tuple[str, ...]] = (EXPERT,)
 
     def __init__(self, env: AgentEnv, seed: int = 0) -> None:
         if EXPERT not in env.single_observation_space.spaces:
