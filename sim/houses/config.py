@@ -26,6 +26,10 @@ class HouseDatasetConfig:
     pointnav: int = field(default=50, metadata={"help": "PointNav episodes a house"})
     objectnav: int = field(default=50, metadata={"help": "ObjectNav episodes a house"})
     ext_objectnav: int = field(default=4, metadata={"help": "ExtObjectNav trials a house"})
+    eval_episodes: int = field(
+        default=0,
+        metadata={"help": "episodes of each task in a validation or test house; 0: as many as in a training house"},
+    )
     goals_per_trial: int = field(default=20, metadata={"help": "goals of an ExtObjectNav trial"})
     goal_categories: str = field(
         default="all",
@@ -59,7 +63,7 @@ class HouseDatasetConfig:
 
     def validate(self) -> None:
         """Raises ValueError, naming the field, where a value cannot be right."""
-        for name in ("train", "val", "test", *TASKS):
+        for name in ("train", "val", "test", "eval_episodes", *TASKS):
             if getattr(self, name) < 0:
                 raise ValueError(f"houses.{name} must not be negative, and is {getattr(self, name)}")
         for i, a in enumerate(SPLITS):

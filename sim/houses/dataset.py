@@ -239,7 +239,8 @@ def _merge(root: Path, task: str, split: str, config: HouseDatasetConfig) -> byt
     for seed in config.seeds(split):
         part = _unpack(_part(root, seed))
         assert part is not None  # `build_dataset` has just made or checked it
-        for episode in part[task]:
+        most = len(part[task]) if split == "train" else config.eval_episodes or len(part[task])
+        for episode in part[task][:most]:
             episode["episode_id"] = str(len(episodes))
             episodes.append(episode)
         for category, instances in part["goals"].items():

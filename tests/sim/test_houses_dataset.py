@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,6 +57,18 @@ def test_splits_hold_their_own_houses(built):
             assert scenes[task, split] == {f"scenes/house_{seed:06d}.scene_instance.json" for seed in seeds}
             assert len(content["episodes"]) == len(seeds) * FIELDS[task]
     assert len(list((built / "navmeshes").glob("*.navmesh"))) == 4
+
+
+def test_fewer_episodes_can_be_kept_to_evaluate_on(built, tmp_path):
+    root = tmp_path / "fewer"
+    shutil.copytree(built, root)
+    build_dataset(HouseDatasetConfig(out=str(root), workers=1, eval_episodes=2, **FIELDS), progress=False)
+    for split, count in {"train": 6, "val": 2, "test": 2}.items():
+        before, after = (
+            json.loads(gzip.decompress((folder / "episodes" / f"pointnav_{split}.json.gz").read_bytes()))["episodes"]
+            for folder in (built, root)
+        )
+        assert after == before[:count]
 
 
 def test_a_finished_data_set_is_left_alone(built):
