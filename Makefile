@@ -33,7 +33,7 @@ doctor: setup   ## check every piece and say how to mend what is wrong
 	@.venv/bin/embodied doctor
 
 lock:           ## resolve the two environments anew
-	$(COMPILE) --universal --python-version 3.11 --no-strip-extras --overrides locks/main.overrides pyproject.toml --extra ros --extra metaworld --group dev -o locks/main.txt
+	$(COMPILE) --universal --python-version 3.11 --no-strip-extras --overrides locks/main.overrides pyproject.toml --extra ros --extra metaworld --extra popgym --extra view --group dev -o locks/main.txt
 	$(COMPILE) --python-version 3.13 --python-platform x86_64-manylinux_2_39 --overrides locks/sim.overrides locks/sim.in -o locks/sim.txt
 
 clean:          ## remove both environments (data/ and runs/ stay)
