@@ -2,9 +2,9 @@
 
 ::
 
-    observation, previous action -- encoder --+-- token -- memory --+-- features -- action head
-                                              |                     |
-                                              +----- sighting ------+
+    observation, previous action -- encoder --+-- token -- memory ---+-- features -- action head
+                                              |                      |
+                                              +-- where the goal is -+
 
 What is seen becomes a token a step (`policies.observations`), the memory (`policies.memories`, chosen by
 `policy.memory`) turns the tokens so far into features, and the head (`policies.heads`) those into a choice of action.
@@ -38,7 +38,7 @@ class MemoryPolicy(SequencePolicy):
         self.contract = self.encoder.contract
         self.seen_shape = self.encoder.seen_shape
         self.memory = make_memory(config, self.encoder.token_size)
-        self.feature_size = self.memory.size + self.encoder.sighting_size
+        self.feature_size = self.memory.size + self.encoder.whereabouts_size
         self.head = make_head(self.feature_size, self.contract.actions)
 
     def initial_state(self, rows: int) -> State:
@@ -66,4 +66,4 @@ class MemoryPolicy(SequencePolicy):
         return self._joined(features.unsqueeze(0), encoded)[0], after | encoded.state
 
     def _joined(self, features: Tensor, encoded: Encoded) -> Tensor:
-        return torch.cat([features, encoded.sighting], dim=-1) if self.encoder.sighting_size else features
+        return torch.cat([features, encoded.whereabouts], dim=-1) if self.encoder.whereabouts_size else features

@@ -8,6 +8,8 @@
     other vectors and indices ------ embedding each -------------------------+
     previous action ---------------- embedding ------------------------------/
 
+    where the goal is: its point, or the parts of the picture that show it ------ whereabouts
+
 Each part is there if the task has its sensors.
 """
 
@@ -41,8 +43,9 @@ class Encoded(NamedTuple):
 
     tokens: Tensor
     """[T, N, token_size]."""
-    sighting: Tensor
-    """[T, N, sighting_size]: where the goal is in sight, for the head to read past the memory."""
+    whereabouts: Tensor
+    """[T, N, whereabouts_size]: where the goal is, for the head to read past the memory: "it is here, on the left" is
+    then a matter of a few weights."""
     seen: Tensor | None
     """See `policies.base.Output`."""
     state: State
@@ -76,7 +79,9 @@ class ObservationEncoder(nn.Module):
         embedded = 1 + (self.goal is not None) + self.has_pose + len(self.vectors)
         self.token_size = embedded * size + (config.vision_size if self.vision else 0)
         self.seen_shape = self.vision.seen_shape if self.vision else None
-        self.sighting_size = self.vision.sighting_size if self.vision else 0
+        self.whereabouts_size = self.vision.sighting_size if self.vision else 0
+        if self.seen_shape is None and self.goal is not None:
+            self.whereabouts_size = self.goal.point_features
 
     def initial_state(self, rows: int, device: torch.device) -> State:
         return {"pose": torch.zeros(rows, 3, device=device)} if self.has_pose else {}
@@ -86,13 +91,15 @@ class ObservationEncoder(nn.Module):
     ) -> Encoded:
         """Arguments as of `SequencePolicy.unroll`."""
         goal = self.goal(observations) if self.goal is not None else None
-        sighting = torch.zeros(*resets.shape, 0, device=resets.device)
+        whereabouts = torch.zeros(*resets.shape, 0, device=resets.device)
         parts, seen, after = [], None, {}
         if self.vision is not None:
-            summary, sighting, seen = self.vision(observations, goal)
+            summary, whereabouts, seen = self.vision(observations, goal)
             parts.append(summary)
-        if goal is not None:
+        if self.goal is not None:
             parts.append(goal)
+            if seen is None and self.goal.point_features:
+                whereabouts = self.goal.point(observations)
         parts.append(self.previous_action(previous_actions, resets))
         if self.pose is not None:
             # habitat-lab's gps is (ahead, right) of the start, its compass counts leftwards: one sense for both.
@@ -102,7 +109,7 @@ class ObservationEncoder(nn.Module):
             parts.append(F.relu(self.pose(_pose_features(pose, before, resets))))
             after["pose"] = pose[-1]
         parts += [encode(observations[name]) for name, encode in self.vectors.items()]
-        return Encoded(torch.cat(parts, dim=-1), sighting, seen, after)
+        return Encoded(torch.cat(parts, dim=-1), whereabouts, seen, after)
 
 
 def _chosen(config: PolicyConfig, offered: Contract) -> tuple[str, ...]:
@@ -169,6 +176,9 @@ class Indices(nn.Module):
 _MAX_INDICES = 4096
 
 
+_POINT_FEATURES = 5
+
+
 class GoalEncoder(nn.Module):
     """The goal [T, N, size]: an object's category, or a point in the agent's frame."""
 
@@ -179,7 +189,7 @@ class GoalEncoder(nn.Module):
         if OBJECT_GOAL in contract.sensors:
             self._category = nn.Embedding(object_count(contract), size)
         elif POINT_GOAL in contract.sensors:
-            self._point = nn.Linear(4, size)
+            self._point = nn.Linear(_POINT_FEATURES, size)
         else:
             raise ContractError(f"the policy needs a goal, {OBJECT_GOAL} or {POINT_GOAL}, and the task has none")
 
@@ -187,9 +197,21 @@ class GoalEncoder(nn.Module):
         if self._category is not None:
             return self._category(observations[OBJECT_GOAL].squeeze(-1).long())
         assert self._point is not None
+        return F.relu(self._point(self.point(observations)))
+
+    @property
+    def point_features(self) -> int:
+        """The width of `point`: 0 where goals are no points."""
+        return _POINT_FEATURES if self._point is not None else 0
+
+    def point(self, observations: Mapping[str, Tensor]) -> Tensor:
+        """How far and on which side the goal is, [T, N, 5]: distances of rooms, of a few steps, and of one step.
+
+        An episode is decided within one step of its goal, where the distance alone hardly changes.
+        """
         distance_m, angle = observations[POINT_GOAL].float().unbind(-1)
-        near = torch.exp(-distance_m)
-        return F.relu(self._point(torch.stack([distance_m / _ROOM_M, near, angle.cos(), angle.sin()], dim=-1)))
+        scales = [distance_m / _ROOM_M, torch.exp(-distance_m), torch.exp(-distance_m / _STEP_M)]
+        return torch.stack([*scales, angle.cos(), angle.sin()], dim=-1)
 
 
 class PreviousAction(nn.Module):
