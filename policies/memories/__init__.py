@@ -11,6 +11,7 @@ from policies.memories.base import Memory
 MEMORIES = {
     "gru": "policies.memories.gru:GRUMemory",
     "lstm": "policies.memories.lstm:LSTMMemory",
+    "memo": "policies.memories.memo:MemoMemory",
     "memoryless": "policies.memories.memoryless:Memoryless",
 }
 

@@ -30,6 +30,7 @@ EVERY_MEMORY_IN = ("object goal, velocity", "vectors alone")
 CASES = [("gru", contract) for contract in CONTRACTS]
 CASES += [(memory, contract) for memory in MEMORIES if memory != "gru" for contract in EVERY_MEMORY_IN]
 SMALL = {"channels": [8, 8, 8], "vision_size": 32, "embedding_size": 8, "memory_size": 24}
+SHORT = {"segment": 4, "segment_spread": 0.3, "summaries": 2, "summary_cap": 6}  # borders within these histories
 
 
 def tensors(arrays):
@@ -43,7 +44,7 @@ def case(request):
 
 @pytest.fixture
 def config(case):
-    return PolicyConfig(memory=case[0], **SMALL)
+    return PolicyConfig(memory=case[0], **SMALL, **SHORT)
 
 
 @pytest.fixture
