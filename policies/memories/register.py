@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from policies.base import State
 from policies.config import PolicyConfig
 from policies.memories.base import Memory
+from policies.memories.transformer import norm
 
 
 class Register(Memory):
@@ -24,7 +25,7 @@ class Register(Memory):
         self._embed = nn.Linear(token_size, self.size)
         self._first = nn.Parameter(torch.randn(config.registers, self.size) * 0.5)
         self._layers = nn.ModuleList(_Layer(self.size, config.heads) for _ in range(config.layers))
-        self._norm = nn.RMSNorm(self.size)
+        self._norm = norm(self.size)
         self._gate, self._update = (nn.Linear(2 * self.size, self.size) for _ in range(2))
         nn.init.constant_(self._gate.bias, -1.0)  # keep rather than overwrite, at first
 
@@ -55,7 +56,7 @@ class _Layer(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self._heads = heads
-        self._before_attention, self._before_mlp = nn.RMSNorm(width), nn.RMSNorm(width)
+        self._before_attention, self._before_mlp = norm(width), norm(width)
         self._qkv, self._out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
         self._up, self._down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 

@@ -1,4 +1,6 @@
-"""A causal decoder with rotary positions, as LLaMA (arXiv 2302.13971) has it: RMSNorm first, SwiGLU, no biases.
+"""A causal decoder with rotary positions, as LLaMA (arXiv 2302.13971) has it: norms first, SwiGLU, no biases.
+
+The norms are LayerNorms without bias, not RMSNorms: torch has them as one operation on a CPU, the others as five.
 
 Letters of shapes: B sequences, Q new tokens, P past ones, C places of a cache, L layers, H heads, E width of a head, W
 width of the decoder.
@@ -13,13 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def norm(width: int) -> nn.LayerNorm:
+    return nn.LayerNorm(width, bias=False)
+
+
 class Block(nn.Module):
     """Self-attention and a gated MLP, each beside the residual stream."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self._heads = heads
-        self._before_attention, self._before_mlp = nn.RMSNorm(width), nn.RMSNorm(width)
+        self._before_attention, self._before_mlp = norm(width), norm(width)
         self._qkv = nn.Linear(width, 3 * width, bias=False)
         self._out = nn.Linear(width, width, bias=False)
         self._gate_up = nn.Linear(width, 8 * width, bias=False)
@@ -47,7 +53,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.heads, self.head_size = heads, width // heads
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
-        self._norm = nn.RMSNorm(width)
+        self._norm = norm(width)
         self.register_buffer("frequencies", rotary_frequencies(self.head_size), persistent=False)
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:  # GPT-2's: what is added to the residual stream is small at first
