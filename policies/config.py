@@ -18,8 +18,15 @@ class PolicyConfig:
         default_factory=list,
         metadata={"help": "sensors to read; none named: cameras, goal and pose, or what else the task has"},
     )
+    vision: str = field(
+        default="cnn", metadata={"help": "cnn, resnet (policies/backbones.py), or timm/NAME for any timm model"}
+    )
+    vision_weights: str = field(
+        default="", metadata={"help": "of a timm model: fresh if empty, pretrained, or a .safetensors file"}
+    )
+    vision_frozen: bool = field(default=False, metadata={"help": "a timm model's weights stay as they are"})
     channels: list[int] = field(
-        default_factory=lambda: [32, 64, 64], metadata={"help": "of the convolutions over the cameras' pictures"}
+        default_factory=lambda: [32, 64, 64], metadata={"help": "of cnn and resnet over the cameras' pictures"}
     )
     vision_size: int = field(default=256, metadata={"help": "width of what the pictures are summed up in"})
     embedding_size: int = field(
@@ -51,6 +58,7 @@ class PolicyConfig:
     def validate(self) -> None:
         """Raises ValueError, naming the field, where a value cannot be right."""
         from memory_bank.strategies import STRATEGIES
+        from policies.backbones import BACKBONES, TIMM
         from policies.memories import MEMORIES
         from policies.registry import POLICIES
 
@@ -60,6 +68,10 @@ class PolicyConfig:
             near = difflib.get_close_matches(self.memory, MEMORIES, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ValueError(f"policy.memory: no memory '{self.memory}'; choose one of {', '.join(MEMORIES)}{hint}")
+        if self.vision not in BACKBONES and not self.vision.startswith(TIMM):
+            raise ValueError(
+                f"policy.vision: no backbone '{self.vision}'; choose one of {', '.join(BACKBONES)}, {TIMM}NAME"
+            )
         if len(self.channels) != 3 or min(self.channels) < 1:
             raise ValueError(f"policy.channels must be three widths, not {self.channels}")
         positive = ("vision_size", "embedding_size", "memory_size", "layers", "heads", "segment", "summaries")

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from policies.backbones import make_backbone
 from policies.config import PolicyConfig
-from policies.contract import Contract, ContractError
+from policies.contract import Contract, ContractError, Sensor
 
 RGB, DEPTH, OBJECT_GOAL = "rgb", "depth", "objectgoal"
 
@@ -17,12 +18,13 @@ RGB, DEPTH, OBJECT_GOAL = "rgb", "depth", "objectgoal"
 class Vision(nn.Module):
     """Pictures [T, N, H, W, C] and a goal [T, N, G], if there is one, to a summary [T, N, vision_size].
 
-    Large strides first: at 64x64 most of a convolution's cost lies in its first maps. No batch normalisation: steps of
-    one episode are far from independent. The goal scales and shifts the last map's channels (FiLM, arXiv 1709.07871),
-    so what the picture is searched for decides what is seen in it. Where goals are objects, each cell of the map is
-    also taken for one of them or none (`Output.seen`). Where the goal is among them is told in five numbers that the
-    action head reads past the memory: "it is here, near, on the left" is then a matter of a few weights, where it would
-    have to be found among thousands.
+    A backbone (`policies.backbones`) makes a map of them. The goal scales and shifts its channels (FiLM, arXiv
+    1709.07871), so what the picture is searched for decides what is seen in it. Where goals are objects, each cell of
+    the map is also taken for one of them or none (`Output.seen`). Where the goal is among them is told in five numbers
+    that the action head reads past the memory: "it is here, near, on the left" is then a matter of a few weights, where
+    it would have to be found among thousands.
+
+    Pictures of uint8 are colours, of floats distances up to 1, of other integers (semantic) ids, which are embedded.
     """
 
     def __init__(self, contract: Contract, names: Sequence[str], config: PolicyConfig, goal_size: int) -> None:
@@ -31,19 +33,18 @@ class Vision(nn.Module):
         shapes = {name: contract.sensors[name].shape for name in self._names}
         if len({shape[:2] for shape in shapes.values()}) > 1:
             raise ContractError(f"the policy needs cameras of one size, not {shapes}")
-        height, width = next(iter(shapes.values()))[:2]
-        if min(height, width) < 16:
-            raise ContractError(f"the policy needs pictures of 16x16 pixels at least, not {height}x{width}")
-        first, second, third = config.channels
-        self._body = nn.Sequential(
-            nn.Conv2d(sum(shape[2] for shape in shapes.values()), first, 8, stride=4, padding=2),
-            nn.ReLU(),
-            nn.Conv2d(first, second, 4, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(second, third, 3, padding=1),
-        )
+        size = next(iter(shapes.values()))[:2]
+        numbers_of_ids = {
+            name: int(contract.sensors[name].high) + 1 for name in self._names if _holds_ids(contract.sensors[name])
+        }
+        for name, count in numbers_of_ids.items():
+            if shapes[name][2] != 1 or not 1 < count <= _MAX_IDS:
+                raise ContractError(f"the policy embeds ids up to {_MAX_IDS}, one a pixel; {name} has others")
+        self._ids = nn.ModuleDict({name: nn.Embedding(count, _ID_SIZE) for name, count in numbers_of_ids.items()})
+        colours = sum(_ID_SIZE if name in self._ids else shape[2] for name, shape in shapes.items())
+        self._body = make_backbone(config, colours, size)
+        third, cells = self._body.channels, self._body.cells
         self._film = nn.Linear(goal_size, 2 * third) if goal_size else None
-        cells = (height // 8, width // 8)
         self._objects: nn.Module | None = None
         self.seen_shape: tuple[int, int, int] | None = None
         if OBJECT_GOAL in contract.sensors:
@@ -58,7 +59,7 @@ class Vision(nn.Module):
     def forward(self, observations: Mapping[str, Tensor], goal: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """The summary, where the goal is in sight [T, N, sighting_size] (`_sighting`), and `Output.seen`."""
         steps, rows = observations[self._names[0]].shape[:2]
-        pictures = torch.cat([_unit(observations[name]) for name in self._names], dim=-1).flatten(0, 1)
+        pictures = torch.cat([self._unit(name, observations[name]) for name in self._names], dim=-1).flatten(0, 1)
         # [T * N, H, W, C] seen as [T * N, C, H, W] is what channels_last means: no copy.
         maps = self._body(pictures.permute(0, 3, 1, 2))
         maps_for_goal = maps
@@ -73,6 +74,14 @@ class Vision(nn.Module):
         goal_map = seen.softmax(dim=1)[torch.arange(len(wanted)), wanted]
         sighting = self._sighting(goal_map, observations)
         return summary, sighting.view(steps, rows, -1), seen.unflatten(0, (steps, rows))
+
+    def _unit(self, name: str, picture: Tensor) -> Tensor:
+        """A picture around zero: uint8 colours from [-0.5, 0.5], depth (1.0 is the far limit) likewise."""
+        if name in self._ids:
+            return self._ids[name](picture.squeeze(-1).long())
+        if picture.dtype == torch.uint8:
+            return picture.float().div_(255.0).sub_(0.5)
+        return picture.float() - 0.5
 
     def _sighting(self, goal_map: Tensor, observations: Mapping[str, Tensor]) -> Tensor:
         """Whether the goal is in the picture, how large, on which side, how near there, and both: [T * N, 5].
@@ -99,8 +108,8 @@ def object_count(contract: Contract) -> int:
     return int(contract.sensors[OBJECT_GOAL].high) + 1
 
 
-def _unit(picture: Tensor) -> Tensor:
-    """A picture around zero: uint8 colours from [-0.5, 0.5], depth (1.0 is the far limit) likewise."""
-    if picture.dtype == torch.uint8:
-        return picture.float().div_(255.0).sub_(0.5)
-    return picture.float() - 0.5
+def _holds_ids(sensor: Sensor) -> bool:
+    return sensor.dtype != "uint8" and not sensor.dtype.startswith("float")
+
+
+_ID_SIZE, _MAX_IDS = 4, 4096

@@ -237,6 +237,55 @@ def test_a_step_may_write_into_its_state_only_if_told_so(policy, history):
         kept = after
 
 
+BACKBONES = {
+    "resnet": {"vision": "resnet"},
+    "timm": {"vision": "timm/test_resnet"},
+    "frozen timm": {"vision": "timm/test_resnet", "vision_frozen": True},
+    "timm, attention": {"vision": "timm/test_vit"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(BACKBONES))
+def test_backbones_act_as_they_are_trained(name):
+    torch.manual_seed(3)
+    contract = CONTRACTS["object goal, discrete"]
+    policy = make_policy(PolicyConfig(**SMALL, **BACKBONES[name]), contract).train()
+    observations = tensors(contract.draw(np.random.default_rng(7), 4, 2))
+    actions, resets = torch.zeros(4, 2, 1, dtype=torch.int64), torch.zeros(4, 2, dtype=torch.bool)
+    output, _ = policy.unroll(observations, actions, policy.initial_state(2), resets)
+    assert output.seen.shape[2:] == (1 + policy.seen_shape[0], *policy.seen_shape[1:])
+    state = policy.initial_state(2)
+    for t in range(4):
+        step, state = policy.step({n: values[t] for n, values in observations.items()}, actions[t], state, resets[t])
+        torch.testing.assert_close(step.features, output.features[t].detach(), atol=1e-4, rtol=1e-4)
+    (output.features.square().sum() + output.seen.square().sum()).backward()
+    body = dict(policy.encoder.vision._body.named_parameters())
+    assert all((weights.grad is None) == ("frozen" in name) for weights in body.values())
+    learns = [weights for weights in policy.parameters() if weights.requires_grad]
+    assert all(weights.grad is not None for weights in learns if weights not in set(policy.head.parameters()))
+
+
+def test_pictures_of_ids_are_read_when_chosen():
+    contract = Contract({**CAMERAS, "semantic": Sensor((64, 64, 1), "int32", 0, 40), **OBJECT}, DISCRETE)
+    assert "semantic" not in make_policy(PolicyConfig(**SMALL), contract).contract.sensors
+    policy = make_policy(PolicyConfig(**SMALL, sensors=["semantic", "objectgoal"]), contract)
+    observations = tensors(policy.contract.draw(np.random.default_rng(7), 2, 1))
+    resets = torch.zeros(2, 1, dtype=torch.bool)
+    outputs = []
+    for shown in (observations["semantic"], observations["semantic"] * 0):
+        seen = {**observations, "semantic": shown}
+        previous = torch.zeros(2, 1, 1, dtype=torch.int64)
+        outputs.append(policy.unroll(seen, previous, policy.initial_state(1), resets)[0].features)
+    assert not torch.allclose(*outputs)
+
+
+def test_an_unknown_backbone_is_named():
+    with pytest.raises(ValueError, match=r"policy\.vision: no backbone 'vgg'; choose one of cnn, resnet, timm/NAME"):
+        make_policy(PolicyConfig(vision="vgg"), CONTRACTS["object goal, discrete"])
+    with pytest.raises(ValueError, match=r"policy\.vision: timm has no model 'resnet1'; did you mean"):
+        make_policy(PolicyConfig(vision="timm/resnet1"), CONTRACTS["object goal, discrete"])
+
+
 def test_a_task_with_nothing_to_see_is_refused():
     for sensors in (OBJECT, {"oracle_action": Sensor((1,), "int64", 0, 3)}):
         with pytest.raises(ContractError, match="nothing to see"):
