@@ -9,6 +9,9 @@ Timeline of one row; r marks the step that begins an episode::
 
 `step` plays this one observation at a time, `unroll` all at once for training; the same history gives the same outputs.
 
+A reset is where memory begins anew. Who calls decides where that is: at each episode, or, for memory that is to last
+over the episodes of a trial in one scene, at the first step of a trial alone.
+
 Axes: T steps, N rows (environments or stored sequences, each its own episode).
 """
 
