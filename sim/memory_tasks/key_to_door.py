@@ -27,8 +27,8 @@ class KeyToDoorVectorEnv(MemoryVectorEnv):
 
     Action space: Discrete(5): 0 stay, 1 to 4 move along y or x by one cell, walls stop.
 
-    Observation space: Dict with `state` float32 [5]: x and y / (size - 1), whether the key is held, steps since the inner
-        episode's beginning / its horizon, and the reward of the last step.
+    Observation space: Dict with `state` float32 [5]: x and y / (size - 1), whether the key is held, steps since the
+        inner episode's beginning / its horizon, and the reward of the last step.
 
     Rewards: +1 for taking the key, +1 for opening the door.
 
@@ -40,8 +40,8 @@ class KeyToDoorVectorEnv(MemoryVectorEnv):
 
     Episode end: truncated after `trial` steps. Nothing terminates it.
 
-    Calibration (mean return over trials; random / scripted explorer / oracle), as our issue has them: 5 x 5, horizon 20,
-        trial 100: 2.0 / 28.9 / 36.0; 9 x 9, 50, 500: 2.7 / 82.9 / 101.3. Returns are heavy-tailed: give mean and median.
+    Calibration (mean return over trials; random / scripted explorer / oracle) to be met: 5 x 5, horizon 20, trial 100:
+        2.0 / 28.9 / 36.0; 9 x 9, 50, 500: 2.7 / 82.9 / 101.3. Returns are heavy-tailed: give mean and median.
 
     Metrics: success (the door was opened at least once), return, doors (opened).
 

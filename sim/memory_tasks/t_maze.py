@@ -42,9 +42,9 @@ class TMazeVectorEnv(MemoryVectorEnv):
     Episode end: terminated after a wrong junction (failure) or when all corridors are passed (success 1). Truncated
         after 6 (lmax + 1) n steps.
 
-    Calibration: knowing no cue, 0.5^n. In `uniform` the junction is not observable and forward on it is fatal: trying the
-        cued turn at every step and going forward where it did not help scores 1 in both modes, turning only at lmax
-        scores 1 in `fixed` and 0.1^n in `uniform` with lmax 10.
+    Calibration: knowing no cue, 0.5^n. In `uniform` the junction is not observable and forward on it is fatal: trying
+        the cued turn at every step and going forward where it did not help scores 1 in both modes, turning only at
+        lmax scores 1 in `fixed` and 0.1^n in `uniform` with lmax 10.
 
     Metrics: success, return, corridors (passed).
 
@@ -140,7 +140,7 @@ class TMazeReactive(ScriptedAgent):
 
 
 class TMazeRewriter(ScriptedAgent):
-    """Remembers the newest cue and nothing else: tries the cued turn at each place, and goes forward if it stays put."""
+    """Remembers the newest cue alone: tries the cued turn at each place, and goes forward if it stays put."""
 
     def __init__(self, env: Any, seed: int = 0) -> None:
         super().__init__(env, seed)
