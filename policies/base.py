@@ -24,7 +24,21 @@ from torch import Tensor, nn
 from policies.contract import Contract
 
 State = dict[str, Tensor]
-"""What a policy remembers: tensors [N, ...], a row each. Its size does not grow with the episode."""
+"""What a policy remembers: tensors [N, ...], a row each. Its size does not grow with the episode.
+
+Entries whose names begin with CACHE are the exception: they follow from the others and the weights, may be left out at
+any time (`without_caches`) and grow to their bounds as they are needed.
+"""
+
+CACHE = "cache."
+
+
+def without_caches(state: State) -> State:
+    """What has to be kept of a state, to store it, or to go on with other weights: the next step makes the rest anew.
+
+    A policy that has learnt in between should be given no caches: they hold what the old weights made of the past.
+    """
+    return {name: values for name, values in state.items() if not name.startswith(CACHE)}
 
 
 class ActionDistribution(Protocol):
@@ -81,6 +95,19 @@ class SequencePolicy(nn.Module):
         """Features [T, N, feature_size], the state after the last step, and `Output.seen`; arguments as of `unroll`."""
         raise NotImplementedError
 
+    def remember_step(
+        self,
+        observations: Mapping[str, Tensor],
+        previous_actions: Tensor,
+        state: State,
+        resets: Tensor,
+        in_place: bool,
+    ) -> tuple[Tensor, State]:
+        """Features [N, feature_size] and the state after one step; arguments as of `step`."""
+        now = {name: values.unsqueeze(0) for name, values in observations.items()}
+        features, state, _ = self.remember(now, previous_actions.unsqueeze(0), state, resets.unsqueeze(0))
+        return features[0], state
+
     def unroll(
         self, observations: Mapping[str, Tensor], previous_actions: Tensor, state: State, resets: Tensor
     ) -> tuple[Output, State]:
@@ -89,7 +116,7 @@ class SequencePolicy(nn.Module):
         Args:
             observations: name -> [T, N, ...], raw as the sensors give them (uint8 images stay uint8).
             previous_actions: [T, N, width]; int64 indices (discrete) or float32. Ignored where `resets` is set.
-            state: before the first step.
+            state: before the first step. Gradients may flow into it: detach it where they should end.
             resets: bool [T, N], the steps that begin an episode.
 
         Returns:
@@ -99,13 +126,21 @@ class SequencePolicy(nn.Module):
         return Output(self.head(features), features, seen), state
 
     def step(
-        self, observations: Mapping[str, Tensor], previous_actions: Tensor, state: State, resets: Tensor
+        self,
+        observations: Mapping[str, Tensor],
+        previous_actions: Tensor,
+        state: State,
+        resets: Tensor,
+        in_place: bool = False,
     ) -> tuple[Output, State]:
-        """One step of N rows: as `unroll`, without the axis T and without gradients."""
+        """One step of N rows: as `unroll`, without the axis T and without gradients.
+
+        With `in_place` the new state may be written into the tensors of `state`, which is then not to be read again:
+        what acts has no use for the state before, and copying a long memory costs more than the step.
+        """
         with torch.inference_mode():
-            now = {name: values.unsqueeze(0) for name, values in observations.items()}
-            features, state, _ = self.remember(now, previous_actions.unsqueeze(0), state, resets.unsqueeze(0))
-            return Output(self.head(features[0]), features[0]), state
+            features, state = self.remember_step(observations, previous_actions, state, resets, in_place)
+            return Output(self.head(features), features), state
 
     def __call__(self, *arguments: Any) -> tuple[Output, State]:
         """`unroll`, by the way that wrappers (data parallel, compiled) see."""

@@ -75,8 +75,11 @@ class Contract:
         """
         sensors = {}
         for name, space in env.single_observation_space.spaces.items():
+            if isinstance(space, gym.spaces.Discrete):
+                sensors[name] = Sensor((), np.dtype(space.dtype).name, int(space.start), int(space.start + space.n - 1))
+                continue
             if not isinstance(space, gym.spaces.Box):
-                raise ContractError(f"the sensor {name} gives {space}; policies read arrays only")
+                raise ContractError(f"the sensor {name} gives {space}; policies read arrays and indices only")
             low, high = float(np.min(space.low)), float(np.max(space.high))
             sensors[name] = Sensor(tuple(map(int, space.shape)), np.dtype(space.dtype).name, low, high)
         categories = env.call(0, "goal_categories")[0]["categories"]

@@ -10,7 +10,7 @@ from policies.config import PolicyConfig
 from policies.contract import Contract
 
 POLICIES = {
-    "cnn_gru": "policies.navigation:CnnGruPolicy",
+    "memory_policy": "policies.navigation:MemoryPolicy",
 }
 
 

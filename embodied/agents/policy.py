@@ -66,7 +66,7 @@ class PolicyAgent:
     def act(self, observations: Mapping[str, Any]) -> np.ndarray:
         seen = {name: torch.from_numpy(np.asarray(observations[name])) for name in self._policy.contract.sensors}
         output, self._state = self._policy.step(
-            seen, torch.from_numpy(self._previous), self._state, torch.from_numpy(self._resets)
+            seen, torch.from_numpy(self._previous), self._state, torch.from_numpy(self._resets), in_place=True
         )
         noise = np.stack([rng.random(output.actions.noise_size, dtype=np.float32) for rng in self._generators])
         self._previous = output.actions.choose(torch.from_numpy(noise), self._temperature).numpy()

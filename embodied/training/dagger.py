@@ -39,7 +39,7 @@ from embodied.training.progress import TrainingProgress
 from embodied.training.replay import Arrays, Replay
 from embodied.training.run import Run, TrainResult, stop_on_signals
 from embodied.training.schedule import warm_up_then_cosine
-from policies.base import SequencePolicy
+from policies.base import SequencePolicy, without_caches
 from policies.config import PolicyConfig
 from policies.contract import DISCRETE, Actions, Contract
 from policies.registry import make_policy
@@ -244,6 +244,7 @@ class Driver:
     def take(self, policy: SequencePolicy) -> None:
         """Drives with these weights from now on."""
         self._policy.load_state_dict(policy.state_dict())
+        self._state = without_caches(self._state)
 
     def drive(self, beta: float) -> tuple[Arrays, Arrays]:
         """One segment.
@@ -265,6 +266,7 @@ class Driver:
                 torch.from_numpy(self._previous).to(self._device),
                 self._state,
                 torch.from_numpy(self._resets).to(self._device),
+                in_place=True,
             )
             noise = self._generator.random((self._env.num_envs, output.actions.noise_size), dtype=np.float32)
             chosen = output.actions.choose(torch.from_numpy(noise).to(self._device)).cpu().numpy()
@@ -297,7 +299,7 @@ class Driver:
     # -- resuming ------------------------------------------------------------------------------------------------
 
     def state(self) -> TrainingState:
-        tensors = {f"driver.state.{name}": values for name, values in self._state.items()}
+        tensors = {f"driver.state.{name}": values for name, values in without_caches(self._state).items()}
         for name in ("previous", "resets", "oracle_drives"):
             tensors[f"driver.{name}"] = torch.from_numpy(getattr(self, f"_{name}"))
         values = {"driver": self._generator.bit_generator.state, "outcomes": self.outcomes.state()}

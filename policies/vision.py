@@ -1,0 +1,106 @@
+"""Pictures to a summary of them, by way of a map whose channels the goal scales."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from policies.config import PolicyConfig
+from policies.contract import Contract, ContractError
+
+RGB, DEPTH, OBJECT_GOAL = "rgb", "depth", "objectgoal"
+
+
+class Vision(nn.Module):
+    """Pictures [T, N, H, W, C] and a goal [T, N, G], if there is one, to a summary [T, N, vision_size].
+
+    Large strides first: at 64x64 most of a convolution's cost lies in its first maps. No batch normalisation: steps of
+    one episode are far from independent. The goal scales and shifts the last map's channels (FiLM, arXiv 1709.07871),
+    so what the picture is searched for decides what is seen in it. Where goals are objects, each cell of the map is
+    also taken for one of them or none (`Output.seen`). Where the goal is among them is told in five numbers that the
+    action head reads past the memory: "it is here, near, on the left" is then a matter of a few weights, where it would
+    have to be found among thousands.
+    """
+
+    def __init__(self, contract: Contract, names: Sequence[str], config: PolicyConfig, goal_size: int) -> None:
+        super().__init__()
+        self._names = sorted(names, reverse=True)  # rgb before depth, whatever the task's order
+        shapes = {name: contract.sensors[name].shape for name in self._names}
+        if len({shape[:2] for shape in shapes.values()}) > 1:
+            raise ContractError(f"the policy needs cameras of one size, not {shapes}")
+        height, width = next(iter(shapes.values()))[:2]
+        if min(height, width) < 16:
+            raise ContractError(f"the policy needs pictures of 16x16 pixels at least, not {height}x{width}")
+        first, second, third = config.channels
+        self._body = nn.Sequential(
+            nn.Conv2d(sum(shape[2] for shape in shapes.values()), first, 8, stride=4, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(first, second, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(second, third, 3, padding=1),
+        )
+        self._film = nn.Linear(goal_size, 2 * third) if goal_size else None
+        cells = (height // 8, width // 8)
+        self._objects: nn.Module | None = None
+        self.seen_shape: tuple[int, int, int] | None = None
+        if OBJECT_GOAL in contract.sensors:
+            self._objects = nn.Conv2d(third, 1 + object_count(contract), 1)
+            self.seen_shape = (object_count(contract), *cells)
+        self.sighting_size = _SIGHTING_FEATURES if self._objects else 0
+        self._summary = nn.Linear(third * cells[0] * cells[1], config.vision_size)
+        # Its inputs grow with what the maps learn to tell apart; unnormalised they drive every gate of the GRU shut.
+        self._norm = nn.LayerNorm(config.vision_size)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, observations: Mapping[str, Tensor], goal: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The summary, where the goal is in sight [T, N, sighting_size] (`_sighting`), and `Output.seen`."""
+        steps, rows = observations[self._names[0]].shape[:2]
+        pictures = torch.cat([_unit(observations[name]) for name in self._names], dim=-1).flatten(0, 1)
+        # [T * N, H, W, C] seen as [T * N, C, H, W] is what channels_last means: no copy.
+        maps = self._body(pictures.permute(0, 3, 1, 2))
+        maps_for_goal = maps
+        if self._film is not None:
+            scale, shift = self._film(goal).flatten(0, 1)[..., None, None].chunk(2, dim=1)
+            maps_for_goal = maps * (1.0 + scale) + shift
+        summary = F.relu(self._norm(self._summary(F.relu(maps_for_goal).flatten(1)))).view(steps, rows, -1)
+        if self._objects is None:
+            return summary, summary[..., :0], None
+        seen = self._objects(F.relu(maps))
+        wanted = observations[OBJECT_GOAL].flatten().long() + 1
+        goal_map = seen.softmax(dim=1)[torch.arange(len(wanted)), wanted]
+        sighting = self._sighting(goal_map, observations)
+        return summary, sighting.view(steps, rows, -1), seen.unflatten(0, (steps, rows))
+
+    def _sighting(self, goal_map: Tensor, observations: Mapping[str, Tensor]) -> Tensor:
+        """Whether the goal is in the picture, how large, on which side, how near there, and both: [T * N, 5].
+
+        Args:
+            goal_map: probability that a part of the picture shows the goal, [T * N, rows, columns].
+        """
+        rows, columns = goal_map.shape[1:]
+        present = goal_map.amax(dim=(1, 2))
+        share = goal_map / (goal_map.sum(dim=(1, 2), keepdim=True) + 0.05)
+        side = (share.sum(dim=1) * torch.linspace(-1.0, 1.0, columns, device=share.device)).sum(dim=1)
+        near = torch.zeros_like(present)
+        if DEPTH in self._names:
+            depth = observations[DEPTH].flatten(0, 1).float().squeeze(-1)
+            near = (share * F.adaptive_avg_pool2d(1.0 - depth, (rows, columns))).sum(dim=(1, 2))
+        return torch.stack([present, goal_map.mean(dim=(1, 2)) * 8.0, side, near, present * near], dim=-1)
+
+
+_SIGHTING_FEATURES = 5
+
+
+def object_count(contract: Contract) -> int:
+    """How many categories the goals are of."""
+    return int(contract.sensors[OBJECT_GOAL].high) + 1
+
+
+def _unit(picture: Tensor) -> Tensor:
+    """A picture around zero: uint8 colours from [-0.5, 0.5], depth (1.0 is the far limit) likewise."""
+    if picture.dtype == torch.uint8:
+        return picture.float().div_(255.0).sub_(0.5)
+    return picture.float() - 0.5
