@@ -26,6 +26,10 @@ class EnvConfig:
     )
     num_envs: int = field(default=64, metadata={"help": "environments side by side; Habitat's are sim.num_envs"})
     seed: int = field(default=0, metadata={"help": "of the episodes; Habitat's is sim.seed"})
+    teacher: str = field(
+        default="",
+        metadata={"help": "memory tasks: a scripted agent whose actions are labels to imitate, e.g. explorer, oracle"},
+    )
     options: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "of the task, like env.options.corridors=3; docs/memory_tasks.md"}
     )
@@ -64,9 +68,11 @@ def make_env(env: EnvConfig, sim: SimConfig, state: dict[str, Any] | None = None
         from sim.vector_env import HabitatVectorEnv
 
         return HabitatVectorEnv(sim, state)
-    from sim.memory_tasks import make_memory_env
+    from sim.memory_tasks import make_memory_env, make_taught_env
 
     try:
+        if env.teacher:
+            return make_taught_env(env.name, env.teacher, env.num_envs, env.seed, state, **env.options)
         return make_memory_env(env.name, env.num_envs, env.seed, state, **env.options)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"env.options: {error}") from error
+        raise ValueError(f"env: {error}") from error

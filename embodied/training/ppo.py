@@ -59,6 +59,10 @@ class PpoConfig:
     context_episodes: int = field(
         default=1, metadata={"help": "episodes after which memory begins anew; a new scene always ends it"}
     )
+    critic_rounds: int = field(
+        default=0,
+        metadata={"help": "first rounds in which values alone are learnt: a good policy begun from stays good"},
+    )
     epochs: int = field(default=4, metadata={"help": "times that each rollout is learnt from"})
     minibatches: int = field(default=4, metadata={"help": "parts of the environments, a gradient step each"})
     gamma: float = field(default=0.99, metadata={"help": "discount a step"})
@@ -93,7 +97,7 @@ class PpoConfig:
         for name in ("gamma", "gae_lambda", "warm_up", "final_rate"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
-        for name in ("value_clip", "value_weight", "entropy", "final_entropy"):
+        for name in ("critic_rounds", "value_clip", "value_weight", "entropy", "final_entropy"):
             if getattr(self, name) < 0.0:
                 raise ValueError(f"{name} must not be negative, and is {getattr(self, name)}")
         for name in ("learning_rate", "max_grad_norm", "clip"):
@@ -175,7 +179,8 @@ def train(config: PpoConfig, console: Console | None = None) -> TrainResult:
         saved_s = time.monotonic()
         while rounds_done < config.rounds and not stop:
             rollout = collector.collect(config.rollout_steps)
-            figures = learner.learn(rollout, rounds_done / config.rounds)
+            critic_only = rounds_done < config.critic_rounds
+            figures = learner.learn(rollout, rounds_done / config.rounds, critic_only)
             if config.refresh:
                 collector.state = learner.memory_after(rollout)
             rounds_done += 1
@@ -212,8 +217,13 @@ class Learner:
         self._optimizer = torch.optim.Adam(self._parameters, lr=config.learning_rate, eps=1e-5)
         self._generator = np.random.default_rng([config.seed, 2])
 
-    def learn(self, rollout: Rollout, done: float) -> dict[str, float]:
-        """The gradient steps of a round when a share `done` of the training is over; figures are their means."""
+    def learn(self, rollout: Rollout, done: float, critic_only: bool = False) -> dict[str, float]:
+        """The gradient steps of a round; figures are their means.
+
+        Args:
+            done: the share of the training that is over.
+            critic_only: learn values alone, and leave the policy as it is.
+        """
         config = self._config
         rate = warm_up_then_cosine(config.learning_rate, done, config.warm_up, config.final_rate)
         for group in self._optimizer.param_groups:
@@ -236,7 +246,8 @@ class Learner:
         rows = rollout.rewards.shape[1]
         for _ in range(config.epochs):
             for part in np.array_split(self._generator.permutation(rows), config.minibatches):
-                updates.append(self._update(rollout, torch.from_numpy(part), normal, targets, entropy_weight))
+                rows_of_part = torch.from_numpy(part)
+                updates.append(self._update(rollout, rows_of_part, normal, targets, entropy_weight, critic_only))
         figures = {name: float(np.mean([update[name] for update in updates])) for name in updates[0]}
         variance = float(np.var(advantages + values))
         figures["explained_variance"] = 1.0 - float(np.var(advantages)) / variance if variance > 0.0 else 0.0
@@ -250,12 +261,19 @@ class Learner:
         return state
 
     def _update(
-        self, rollout: Rollout, rows: Tensor, advantages: Tensor, targets: Tensor, entropy_weight: float
+        self,
+        rollout: Rollout,
+        rows: Tensor,
+        advantages: Tensor,
+        targets: Tensor,
+        entropy_weight: float,
+        critic_only: bool,
     ) -> dict[str, float]:
         config = self._config
         with self._autocast():
             output, _ = self.policy(*self._inputs(rollout, rows))
-        values = self.value(output.features.float())[..., 0]
+        features = output.features.detach() if critic_only else output.features
+        values = self.value(features.float())[..., 0]
         log_probs = output.actions.log_prob(self._part(rollout.actions, rows))
         before, advantages = self._part(rollout.log_probs, rows), self._part(advantages, rows)
         ratio = (log_probs - before).exp()
@@ -268,7 +286,9 @@ class Learner:
             errors = torch.maximum(errors, (near - targets) ** 2)
         value_loss = 0.5 * errors.mean()
         entropy = output.actions.entropy().mean()
-        loss = policy_loss + config.value_weight * value_loss - entropy_weight * entropy
+        loss = config.value_weight * value_loss
+        if not critic_only:
+            loss = loss + policy_loss - entropy_weight * entropy
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self._parameters, config.max_grad_norm)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from embodied.checkpoint import TrainingState
 from embodied.training.outcomes import Outcomes
-from policies.base import SequencePolicy, State
+from policies.base import SequencePolicy, State, without_caches
 from policies.contract import DISCRETE
 
 _WINDOW = 200
@@ -96,6 +96,7 @@ class Collector:
     def collect(self, steps: int) -> Rollout:
         """The next `steps` steps."""
         self._policy.eval()
+        self.state = without_caches(self.state)  # the policy may have learnt since
         begin = {name: values.clone() for name, values in self.state.items()}
         names = list(self._policy.contract.sensors)
         kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
@@ -103,7 +104,7 @@ class Collector:
         features: list[Tensor] = []
         for _ in range(steps):
             seen = {name: np.asarray(self._observations[name]) for name in names}
-            output, self.state = self._step(seen, self._previous, self.state, self._resets)
+            output, self.state = self._step(seen, self._previous, self.state, self._resets, in_place=True)
             noise = self._generator.random((len(self._resets), output.actions.noise_size), dtype=np.float32)
             actions = output.actions.choose(self._to_device(noise)).cpu().numpy()
             features.append(output.features)
@@ -148,10 +149,17 @@ class Collector:
         return figures
 
     def _step(
-        self, seen: dict[str, np.ndarray], previous: np.ndarray, state: State, resets: np.ndarray
+        self,
+        seen: dict[str, np.ndarray],
+        previous: np.ndarray,
+        state: State,
+        resets: np.ndarray,
+        in_place: bool = False,
     ) -> tuple[Any, State]:
         observations = {name: self._to_device(values) for name, values in seen.items()}
-        return self._policy.step(observations, self._to_device(previous), state, self._to_device(resets))
+        return self._policy.step(
+            observations, self._to_device(previous), state, self._to_device(resets), in_place=in_place
+        )
 
     def _beyond(self, truncated: np.ndarray, actions: np.ndarray, infos: dict[str, Any]) -> np.ndarray:
         """Values [N] of what truncated episodes would have gone on from."""
@@ -188,7 +196,7 @@ class Collector:
     # -- resuming ------------------------------------------------------------------------------------------------
 
     def training_state(self) -> TrainingState:
-        tensors = {f"collector.state.{name}": values for name, values in self.state.items()}
+        tensors = {f"collector.state.{name}": values for name, values in without_caches(self.state).items()}
         for name in _ARRAYS:
             tensors[f"collector.{name}"] = torch.from_numpy(getattr(self, f"_{name}"))
         values = {

@@ -14,9 +14,17 @@ from typing import Any
 import gymnasium as gym
 
 from sim.memory_tasks.base import MemoryEnv, MemoryVectorEnv, ScriptedAgent
-from sim.memory_tasks.registry import TASKS, make_memory_env, make_scripted
+from sim.memory_tasks.registry import TASKS, make_memory_env, make_scripted, make_taught_env
 
-__all__ = ["TASKS", "MemoryEnv", "MemoryVectorEnv", "ScriptedAgent", "make_memory_env", "make_scripted"]
+__all__ = [
+    "TASKS",
+    "MemoryEnv",
+    "MemoryVectorEnv",
+    "ScriptedAgent",
+    "make_memory_env",
+    "make_scripted",
+    "make_taught_env",
+]
 
 
 def _single(name: str, render_mode: str | None = None, **options: Any) -> MemoryEnv:

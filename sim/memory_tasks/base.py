@@ -238,23 +238,42 @@ class MemoryEnv(gym.Env):
 
 
 class ScriptedAgent:
-    """Acts in a memory task by rule. `act` is called once a step with what `reset` or `step` returned."""
+    """Acts in a memory task by rule, or says at every step what it would do while another drives.
+
+    Timeline::
+
+        act(obs_0, all True, -) -> a_0    act(obs_1, ended, a_0 or what was done instead) -> a_1    ...
+    """
 
     privileged: ClassVar[bool] = False
     """Whether it reads the environment's hidden state rather than its observations alone."""
+    kept: ClassVar[tuple[str, ...]] = ()
+    """Names of the attributes, arrays, that it remembers by."""
 
     def __init__(self, env: Any, seed: int = 0) -> None:
         self.env = env
         self.generator = np.random.default_rng(seed)
 
-    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray) -> np.ndarray:
+    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray, previous: np.ndarray) -> np.ndarray:
         """Actions int64 [n].
 
         Args:
             observations: name -> [n, ...].
             resets: bool [n], rows whose episode begins with these observations.
+            previous: int64 [n], what was done in the step before; without meaning where `resets` is set.
         """
         raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        """What it remembers, and its generator. JSON."""
+        arrays = {name: getattr(self, name).tolist() for name in self.kept}
+        return {"arrays": arrays, "generator": self.generator.bit_generator.state}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what `state` gave."""
+        for name in self.kept:
+            setattr(self, name, np.array(state["arrays"][name], getattr(self, name).dtype))
+        self.generator.bit_generator.state = state["generator"]
 
 
 def box(low: Any, high: Any, shape: tuple[int, ...], dtype: Any = np.float32) -> gym.spaces.Box:

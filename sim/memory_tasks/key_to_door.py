@@ -109,7 +109,7 @@ class KeyToDoorOracle(ScriptedAgent):
 
     privileged = True
 
-    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray) -> np.ndarray:
+    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray, previous: np.ndarray) -> np.ndarray:
         return _towards(self.env.place, np.where(self.env.has_key[:, None], self.env.door, self.env.key))
 
 
@@ -120,46 +120,43 @@ class KeyToDoorExplorer(ScriptedAgent):
     follow, since it never acts on what it has not seen.
     """
 
+    kept = ("excluded", "found", "place", "held")
+
     def __init__(self, env: Any, seed: int = 0) -> None:
         super().__init__(env, seed)
         n, size = env.num_envs, env.size
         # For key and door each: which places are known not to be it, and where it is once that is known (-1: not).
-        self._excluded = np.zeros((n, 2, size, size), bool)
-        self._found = np.full((n, 2, 2), -1)
-        self._before = np.zeros((n, 2), np.int64)
-        self._action = np.zeros(n, np.int64)
-        self._held = np.zeros(n, bool)
+        self.excluded = np.zeros((n, 2, size, size), bool)
+        self.found = np.full((n, 2, 2), -1)
+        self.place = np.zeros((n, 2), np.int64)
+        self.held = np.zeros(n, np.int64)
         self._places = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), axis=-1)
 
-    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray) -> np.ndarray:
-        state, size = observations["state"], self.env.size
-        place = np.rint(state[:, :2] * (size - 1)).astype(np.int64)
-        holds, rewarded, rows = state[:, 2] > 0.5, state[:, 4] > 0.5, np.arange(len(state))
+    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray, previous: np.ndarray) -> np.ndarray:
+        state, size, rows = observations["state"], self.env.size, np.arange(len(resets))
         # Where the last step ended, which after an inner episode's end is not where the agent is now.
-        stepped = np.clip(self._before + _MOVES[self._action], 0, size - 1)
-        old = ~resets
-        which = self._held.astype(np.int64)
-        found, empty = rows[old & rewarded], rows[old & ~rewarded]
-        self._found[found, which[found]] = stepped[found]
-        self._excluded[empty, which[empty], stepped[empty, 0], stepped[empty, 1]] = True
-        self._found[resets], self._excluded[resets] = -1, False
-        which = holds.astype(np.int64)
-        target = self._found[rows, which]
-        distance = np.abs(self._places[None] - place[:, None, None]).sum(axis=-1).astype(np.float64)
+        stepped = np.clip(self.place + _MOVES[previous], 0, size - 1)
+        rewarded = state[:, 4] > 0.5
+        hits, misses = rows[~resets & rewarded], rows[~resets & ~rewarded]
+        self.found[hits, self.held[hits]] = stepped[hits]
+        self.excluded[misses, self.held[misses], stepped[misses, 0], stepped[misses, 1]] = True
+        self.found[resets], self.excluded[resets] = -1, False
+        self.place = np.rint(state[:, :2] * (size - 1)).astype(np.int64)
+        self.held = (state[:, 2] > 0.5).astype(np.int64)
+        target = self.found[rows, self.held]
+        distance = np.abs(self._places[None] - self.place[:, None, None]).sum(axis=-1).astype(np.float64)
         distance[distance == 0] = 1.0  # to look at where one stands takes a step, too
-        # Of the nearest, one that would be excluded for good, in a fixed order: the search stays a sweep.
-        distance += 1e3 * self._excluded[rows, which] + 1e-3 * np.arange(size * size).reshape(size, size)
-        nearest = distance.reshape(len(state), -1).argmin(axis=1)
-        unknown = target[:, 0] < 0
-        target = np.where(unknown[:, None], np.stack([nearest // size, nearest % size], axis=1), target)
-        self._action, self._before, self._held = _towards(place, target), place, holds
-        return self._action
+        # Among the nearest the first in a fixed order: the search stays a sweep.
+        distance += 1e3 * self.excluded[rows, self.held] + 1e-3 * np.arange(size * size).reshape(size, size)
+        nearest = distance.reshape(len(rows), -1).argmin(axis=1)
+        unknown = target[:, :1] < 0
+        return _towards(self.place, np.where(unknown, np.stack([nearest // size, nearest % size], axis=1), target))
 
 
 class KeyToDoorReactive(ScriptedAgent):
     """Knows the place and whether it holds the key, but nothing of before: a random walk."""
 
-    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray) -> np.ndarray:
+    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray, previous: np.ndarray) -> np.ndarray:
         return self.generator.integers(0, len(_MOVES), len(resets))
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.memory_tasks.base import MemoryVectorEnv, ScriptedAgent
+from sim.memory_tasks.taught import TaughtVectorEnv
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,19 @@ def make_memory_env(
             raise ValueError(f"{name} has no option '{option}'; choose among {', '.join(known)}")
     found: MemoryVectorEnv = made(num_envs=num_envs, seed=seed, state=state, **options)
     return found
+
+
+def make_taught_env(
+    name: str,
+    teacher: str,
+    num_envs: int = 1,
+    seed: int = 0,
+    state: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> TaughtVectorEnv:
+    """As `make_memory_env`, with what the scripted agent of the role `teacher` would do among the observations."""
+    env = make_memory_env(name, num_envs, seed, None if state is None else state["env"], **options)
+    return TaughtVectorEnv(env, make_scripted(name, teacher, env, seed), state)
 
 
 def make_scripted(name: str, role: str, env: MemoryVectorEnv, seed: int = 0) -> ScriptedAgent:

@@ -123,7 +123,7 @@ class TMazeOracle(ScriptedAgent):
 
     privileged = True
 
-    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray) -> np.ndarray:
+    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray, previous: np.ndarray) -> np.ndarray:
         return np.where(self.env.position == self.env.length, self.env.cue, FORWARD)
 
 
@@ -133,7 +133,7 @@ class TMazeReactive(ScriptedAgent):
     In `uniform` without the flag only the corridor's far end is known to be a junction.
     """
 
-    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray) -> np.ndarray:
+    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray, previous: np.ndarray) -> np.ndarray:
         state = observations["state"]
         at_junction = state[:, 3] > 0.5 if state.shape[1] == 4 else state[:, 0] > 1.0 - 0.5 / self.env.max_length
         return np.where(at_junction, self.generator.integers(LEFT, RIGHT + 1, len(state)), FORWARD)
@@ -142,15 +142,17 @@ class TMazeReactive(ScriptedAgent):
 class TMazeRewriter(ScriptedAgent):
     """Remembers the newest cue alone: tries the cued turn at each place, and goes forward if it stays put."""
 
+    kept = ("cue", "tried")
+
     def __init__(self, env: Any, seed: int = 0) -> None:
         super().__init__(env, seed)
-        self._cue = np.zeros(env.num_envs, np.int64)
-        self._tried = np.zeros(env.num_envs, bool)
+        self.cue = np.zeros(env.num_envs, np.int64)
+        self.tried = np.zeros(env.num_envs, bool)
 
-    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray) -> np.ndarray:
+    def act(self, observations: Mapping[str, np.ndarray], resets: np.ndarray, previous: np.ndarray) -> np.ndarray:
         state = observations["state"]
         at_start = state[:, 0] == 0.0  # no corridor is shorter than one step
-        self._cue = np.where(state[:, 1] > 0.5, LEFT, np.where(state[:, 2] > 0.5, RIGHT, self._cue))
-        turn = ~at_start & ~self._tried
-        self._tried = turn
-        return np.where(turn, self._cue, FORWARD)
+        self.cue = np.where(state[:, 1] > 0.5, LEFT, np.where(state[:, 2] > 0.5, RIGHT, self.cue))
+        turn = ~at_start & ~self.tried
+        self.tried = turn
+        return np.where(turn, self.cue, FORWARD)
