@@ -39,6 +39,11 @@ class PolicyConfig:
         default="fifo",
         metadata={"help": "memo: what becomes of more, a strategy of memory_bank/strategies: fifo, merge, reservoir"},
     )
+    context: int = field(default=1024, metadata={"help": "fct: steps attended to at most; gtrxl: steps kept a layer"})
+    chunk: int = field(default=32, metadata={"help": "hcam: steps of a chunk"})
+    chunks: int = field(default=64, metadata={"help": "hcam: chunks kept"})
+    top_k: int = field(default=8, metadata={"help": "hcam: chunks attended to in detail"})
+    registers: int = field(default=8, metadata={"help": "register: vectors of memory_size"})
     temperature: float = field(
         default=1.0, metadata={"help": "of drawing actions when the policy is played: 1 as trained, 0 the likeliest"}
     )
@@ -58,6 +63,7 @@ class PolicyConfig:
         if len(self.channels) != 3 or min(self.channels) < 1:
             raise ValueError(f"policy.channels must be three widths, not {self.channels}")
         positive = ("vision_size", "embedding_size", "memory_size", "layers", "heads", "segment", "summaries")
+        positive += ("context", "registers", "chunk", "chunks", "top_k")
         for name in positive:
             if getattr(self, name) < 1:
                 raise ValueError(f"policy.{name} must be at least 1, not {getattr(self, name)}")

@@ -11,6 +11,11 @@ from policies.memories.base import Memory
 MEMORIES = {
     "gru": "policies.memories.gru:GRUMemory",
     "lstm": "policies.memories.lstm:LSTMMemory",
+    "register": "policies.memories.register:Register",
+    "fct": "policies.memories.full_context:FullContext",
+    "gtrxl": "policies.memories.gtrxl:GatedTransformerXL",
+    "hcam": "policies.memories.hcam:HierarchicalChunkMemory",
+    "rmt": "policies.memories.rmt:RecurrentMemoryTransformer",
     "memo": "policies.memories.memo:MemoMemory",
     "memoryless": "policies.memories.memoryless:Memoryless",
 }

@@ -58,3 +58,15 @@ def spans(resets: Tensor) -> list[tuple[int, int]]:
     """Stretches [start, end) of resets [T, N] that no row begins an episode in but at their first step."""
     starts = sorted({0, *torch.nonzero(resets.any(dim=1)).flatten().tolist()})
     return list(zip(starts, [*starts[1:], len(resets)], strict=True))
+
+
+def steps_before(resets: Tensor, seen: Tensor) -> Tensor:
+    """How many steps of its episode lie before each step, int64 [T, N].
+
+    Args:
+        resets: bool [T, N].
+        seen: int64 [N], how many of the episode under way lie before the first.
+    """
+    steps = torch.arange(len(resets), device=resets.device)[:, None]
+    begin = torch.where(resets, steps, -1).cummax(dim=0).values
+    return torch.where(begin < 0, steps + seen, steps - begin)

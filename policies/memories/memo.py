@@ -35,7 +35,7 @@ from memory_bank.strategies.reservoir import draw
 from policies.base import CACHE, State
 from policies.config import PolicyConfig
 from policies.memories.base import Memory
-from policies.memories.segments import Span, cut, numbers, rectangle
+from policies.memories.segments import Span, cut, in_order, numbers, rectangle
 from policies.memories.transformer import Decoder, put, with_room
 
 _KEYS_VALUES = CACHE + "keys_values"
@@ -101,8 +101,7 @@ class MemoMemory(Memory):
             last = [span for span in spans if span.end == steps]
             ended += last
             ended_banks.append(banks.select(numbers([span.index for span in last], device)))
-        order = torch.argsort(torch.cat(slots)).to(device)
-        features = torch.cat(outputs)[order].unflatten(0, (steps, rows))
+        features = in_order(torch.cat(outputs), torch.cat(slots)).unflatten(0, (steps, rows))
         bank = BankState(*map(torch.cat, zip(*ended_banks, strict=True)))
         bank = bank.select(torch.argsort(torch.tensor([span.row for span in ended])).to(device)).tidy().detach()
         ended.sort(key=lambda span: span.row)

@@ -95,3 +95,8 @@ def rectangle(sequences: list[Tensor], device: torch.device) -> Tensor:
 def numbers(values: list[int], device: torch.device) -> Tensor:
     """int64 [len(values)], empty or not."""
     return torch.tensor(values, dtype=torch.int64, device=device)
+
+
+def in_order(outputs: Tensor, places: Tensor) -> Tensor:
+    """`outputs` [K, ...] sorted by `places`, which are the numbers 0 to K - 1."""
+    return outputs[torch.argsort(places).to(outputs.device)]

@@ -148,8 +148,8 @@ def rotary_frequencies(head_size: int) -> Tensor:
 
 def rotary(positions: Tensor, frequencies: Tensor) -> tuple[Tensor, Tensor]:
     """Cosines and sines [..., E / 2] of positions [...] (RoPE, arXiv 2104.09864)."""
-    angles = positions.unsqueeze(-1) * frequencies
-    return angles.cos(), angles.sin()
+    angles = positions.unsqueeze(-1) * frequencies.double()  # a difference of two late positions has to be exact too
+    return angles.cos().float(), angles.sin().float()
 
 
 def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:

@@ -30,7 +30,17 @@ EVERY_MEMORY_IN = ("object goal, velocity", "vectors alone")
 CASES = [("gru", contract) for contract in CONTRACTS]
 CASES += [(memory, contract) for memory in MEMORIES if memory != "gru" for contract in EVERY_MEMORY_IN]
 SMALL = {"channels": [8, 8, 8], "vision_size": 32, "embedding_size": 8, "memory_size": 24}
-SHORT = {"segment": 4, "segment_spread": 0.3, "summaries": 2, "summary_cap": 6}  # borders within these histories
+SHORT = {
+    "segment": 4,
+    "segment_spread": 0.3,
+    "summaries": 2,
+    "summary_cap": 6,
+    "context": 8,
+    "registers": 3,
+    "chunk": 3,
+    "chunks": 3,
+    "top_k": 2,
+}  # borders within these histories
 
 
 def tensors(arrays):
@@ -141,7 +151,7 @@ def test_what_was_seen_before_matters_without_a_reset_to_all_that_remember(polic
     observations, actions, resets = history
     resets = resets.clone()
     resets[1:] = False
-    changed = with_change(observations, 0)
+    changed = with_change(observations, -4)
     before, _ = policy.unroll(observations, actions, policy.initial_state(ROWS), resets)
     after, _ = policy.unroll(changed, actions, policy.initial_state(ROWS), resets)
     assert torch.equal(said(before)[-1], said(after)[-1]) == (case[0] == "memoryless")
