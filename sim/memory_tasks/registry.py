@@ -42,6 +42,20 @@ TASKS = {
             "explorer": f"{_PACKAGE}.key_to_door:KeyToDoorExplorer",
         },
     ),
+    "ballet": MemoryTask(
+        "Engram/Ballet-v1",
+        f"{_PACKAGE}.ballet:BalletVectorEnv",
+        {"oracle": f"{_PACKAGE}.ballet:BalletOracle", "reactive": f"{_PACKAGE}.ballet:BalletReactive"},
+    ),
+    "color_cubes": MemoryTask(
+        "Engram/ColorCubes-v1",
+        f"{_PACKAGE}.color_cubes:ColorCubesVectorEnv",
+        {
+            "oracle": f"{_PACKAGE}.color_cubes:ColorCubesOracle",
+            "reactive": f"{_PACKAGE}.color_cubes:ColorCubesReactive",
+            "mapper": f"{_PACKAGE}.color_cubes:ColorCubesMapper",
+        },
+    ),
 }
 
 
