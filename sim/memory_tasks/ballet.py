@@ -66,8 +66,8 @@ class BalletVectorEnv(MemoryVectorEnv):
         now (rows, columns), and the agent's cell / the room's size.
 
     Dynamics: 11 x 11 cells, of which the outermost are wall. The agent begins in the middle, n dancers at n of the
-        eight places, in random order. Dance i (from 0) moves on frames 1 + i (15 + delay) to 16 + i (15 + delay); all dances
-        end where they began. At frame 1 + n (15 + delay) the dance is named; from the next on the agent moves.
+        eight places, in random order. Dance i (from 0) moves on frames 1 + i (15 + delay) to 16 + i (15 + delay); all
+        dances end where they began. At frame 1 + n (15 + delay) the dance is named; from the next on the agent moves.
 
     Rewards: 1 for stepping on the dancer who was asked for, 0 for another.
 

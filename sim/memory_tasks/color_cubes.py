@@ -22,8 +22,8 @@ class ColorCubesVectorEnv(MemoryVectorEnv):
 
     Description:
         Cubes of different colours stand in a room. In each phase the agent is told a colour and has to go to the cube
-        of that colour. Where the cubes are it sees at the beginning of a phase, and after a cube has teleported (each time
-        as a whole), and at no other step: in between it goes by memory, which an event makes partly wrong.
+        of that colour. Where the cubes are it sees at the beginning of a phase, and after a cube has teleported (each
+        time as a whole), and at no other step: in between it goes by memory, which an event makes partly wrong.
 
     Action space: Discrete(4): one cell along y or x; walls stop. Cubes can be walked over.
 
