@@ -13,7 +13,7 @@ from typing import Any
 
 from sim.config import SimConfig
 
-HABITAT = "habitat"
+HABITAT, POPGYM = "habitat", "popgym"
 
 
 @dataclass
@@ -42,7 +42,7 @@ class EnvConfig:
         """Raises ValueError, naming the field, where a value cannot be right."""
         from sim.memory_tasks import TASKS
 
-        if self.name not in (known := (HABITAT, *TASKS)):
+        if self.name not in (known := (HABITAT, *TASKS, POPGYM)):
             near = difflib.get_close_matches(self.name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ValueError(f"env.name: no environment '{self.name}', choose one of {', '.join(known)}{hint}")
@@ -50,6 +50,10 @@ class EnvConfig:
             raise ValueError(f"env.num_envs must be at least 1, not {self.num_envs}")
         if self.is_habitat and self.options:
             raise ValueError("env.options are of memory tasks; Habitat's settings are in sim")
+        if self.teacher and self.name not in TASKS:
+            raise ValueError(f"env.teacher: {self.name} has no scripted agents")
+        if self.teacher and self.teacher not in (roles := TASKS[self.name].agents):
+            raise ValueError(f"env.teacher: {self.name} has no '{self.teacher}', choose one of {', '.join(roles)}")
 
 
 def num_envs(env: EnvConfig, sim: SimConfig) -> int:
@@ -71,6 +75,10 @@ def make_env(env: EnvConfig, sim: SimConfig, state: dict[str, Any] | None = None
     from sim.memory_tasks import make_memory_env, make_taught_env
 
     try:
+        if env.name == POPGYM:
+            from sim.memory_tasks.popgym import PopgymVectorEnv
+
+            return PopgymVectorEnv(env.num_envs, seed=env.seed, state=state, **env.options)
         if env.teacher:
             return make_taught_env(env.name, env.teacher, env.num_envs, env.seed, state, **env.options)
         return make_memory_env(env.name, env.num_envs, env.seed, state, **env.options)

@@ -130,6 +130,11 @@ class BalletVectorEnv(MemoryVectorEnv):
         if self.view == PIXELS:
             self._redraw(rows)
 
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        super()._restore(state)
+        if self.view == PIXELS:
+            self._redraw(self._rows)
+
     def _advance(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         choosing = self.steps > self.choice_frame
         before = self.place
