@@ -34,7 +34,7 @@ class PolicyConfig:
         metadata={"help": "memo, rmt: lengths vary in training, segment * (1 - this) to (1 + this)"},
     )
     summaries: int = field(default=32, metadata={"help": "memo, rmt: summary tokens a segment"})
-    summary_cap: int = field(default=512, metadata={"help": "memo: summary tokens kept in all"})
+    summary_cap: int = field(default=1024, metadata={"help": "memo: summary tokens kept in all"})
     consolidation: str = field(
         default="fifo",
         metadata={"help": "memo: what becomes of more, a strategy of memory_bank/strategies: fifo, merge, reservoir"},
