@@ -22,6 +22,7 @@ from embodied.studies.grid import TABLE_NAME, Cell, cell, collect, quiet, run_ce
 from embodied.studies.policies import policy_config
 from embodied.training.ppo import PpoConfig, train
 from policies.config import PolicyConfig
+from sim.memory_tasks.t_maze import FIXED, UNIFORM
 
 VALIDATED_AT = (1, 3, 5, 10)
 PUBLISHED_POLICIES = ("PPO-LSTM", "FFM", "GTrXL", "SHM", "MLP")
@@ -82,6 +83,9 @@ class RewritingConfig:
         for name in ("steps", "episodes", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for mode in self.modes:
+            if mode not in (FIXED, UNIFORM):
+                raise ValueError(f"modes: no mode '{mode}', choose among {FIXED}, {UNIFORM}")
         for configuration in configurations(self):
             self.training(self.policies[0], configuration, 0, Path()).validate()
 

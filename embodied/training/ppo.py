@@ -28,6 +28,8 @@ from embodied import config as configs
 from embodied.checkpoint import TrainingState, load, load_optimizer_tensors, load_weights, optimizer_tensors
 from embodied.environments import EnvConfig, make_env, num_envs
 from embodied.training.advantages import generalized_advantages
+from embodied.training.group_advantages import GROUP, LEAVE_ONE_OUT, group_advantages
+from embodied.training.intrinsic import EpisodicNovelty
 from embodied.training.progress import TrainingProgress
 from embodied.training.rollout import Collector, Rollout
 from embodied.training.run import Run, TrainResult, stop_on_signals
@@ -67,6 +69,15 @@ class PpoConfig:
     minibatches: int = field(default=4, metadata={"help": "parts of the environments, a gradient step each"})
     gamma: float = field(default=0.99, metadata={"help": "discount a step"})
     gae_lambda: float = field(default=0.95, metadata={"help": "of generalised advantage estimation"})
+    advantages: str = field(
+        default="gae",
+        metadata={"help": "gae, with a critic; leave_one_out or group (GRPO), without: see group_advantages.py"},
+    )
+    novelty: float = field(
+        default=0.0, metadata={"help": "weight of a reward for observations new to the episode (intrinsic.py); 0: none"}
+    )
+    novelty_neighbours: int = field(default=10, metadata={"help": "nearest observations that novelty is measured by"})
+    novelty_capacity: int = field(default=512, metadata={"help": "an episode's observations kept for that, the newest"})
     clip: float = field(default=0.2, metadata={"help": "how far a likelihood ratio counts, beside 1"})
     value_clip: float = field(
         default=0.2, metadata={"help": "how far a value may move in a round; 0: as far as it likes"}
@@ -90,19 +101,22 @@ class PpoConfig:
         if self.env.is_habitat:
             self.sim.validate()
         self.policy.validate()
-        positive = ("steps", "rollout_steps", "context_episodes", "epochs", "minibatches")
+        positive: tuple[str, ...] = ("steps", "rollout_steps", "context_episodes", "epochs", "minibatches")
+        positive += ("novelty_neighbours", "novelty_capacity")
         for name in (*positive, "torch_threads", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("gamma", "gae_lambda", "warm_up", "final_rate"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
-        for name in ("critic_rounds", "value_clip", "value_weight", "entropy", "final_entropy"):
+        for name in ("critic_rounds", "value_clip", "value_weight", "entropy", "final_entropy", "novelty"):
             if getattr(self, name) < 0.0:
                 raise ValueError(f"{name} must not be negative, and is {getattr(self, name)}")
         for name in ("learning_rate", "max_grad_norm", "clip"):
             if not getattr(self, name) > 0.0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if self.advantages not in ("gae", LEAVE_ONE_OUT, GROUP):
+            raise ValueError(f"advantages must be gae, {LEAVE_ONE_OUT} or {GROUP}, not '{self.advantages}'")
         if self.minibatches > self.num_envs:
             raise ValueError(
                 f"minibatches must be at most the number of environments, {self.num_envs}, and is {self.minibatches}"
@@ -168,7 +182,16 @@ def train(config: PpoConfig, console: Console | None = None) -> TrainResult:
             learner.restore(stored)
         elif config.begin_from:
             load_weights(learner.policy, load(Path(config.begin_from)))
-        collector = Collector(env, learner.policy, learner.value, config.seed, config.context_episodes, learner.device)
+        collector = Collector(
+            env,
+            learner.policy,
+            learner.value,
+            config.seed,
+            config.context_episodes,
+            learner.device,
+            _novelty(config, learner.policy.contract),
+            config.novelty,
+        )
         if stored is not None:
             collector.restore(stored)
             torch.set_rng_state(stored.tensors["torch_rng"])
@@ -230,17 +253,8 @@ class Learner:
             group["lr"] = rate
         entropy_weight = config.entropy + (config.final_entropy - config.entropy) * done
         values = rollout.values.numpy()
-        advantages = generalized_advantages(
-            rollout.rewards,
-            values,
-            rollout.ended,
-            rollout.beyond,
-            rollout.last_values,
-            config.gamma,
-            config.gae_lambda,
-        )
+        advantages, normal = self._advantages(rollout)
         targets = torch.from_numpy(advantages + values)
-        normal = torch.from_numpy((advantages - advantages.mean()) / (advantages.std() + 1e-8))
         self.policy.train()
         updates = []
         rows = rollout.rewards.shape[1]
@@ -252,6 +266,23 @@ class Learner:
         variance = float(np.var(advantages + values))
         figures["explained_variance"] = 1.0 - float(np.var(advantages)) / variance if variance > 0.0 else 0.0
         return {**figures, "learning_rate": rate}
+
+    def _advantages(self, rollout: Rollout) -> tuple[np.ndarray, Tensor]:
+        """Advantages [T, N], and what stands for them in the loss."""
+        config = self._config
+        if config.advantages != "gae":
+            found = group_advantages(rollout.rewards, rollout.ended, config.gamma, config.advantages)
+            return found.astype(np.float32), torch.from_numpy(found.astype(np.float32))
+        found = generalized_advantages(
+            rollout.rewards,
+            rollout.values.numpy(),
+            rollout.ended,
+            rollout.beyond,
+            rollout.last_values,
+            config.gamma,
+            config.gae_lambda,
+        )
+        return found, torch.from_numpy((found - found.mean()) / (found.std() + 1e-8))
 
     def memory_after(self, rollout: Rollout) -> dict[str, Tensor]:
         """The memory that the policy, as it is now, has after a rollout."""
@@ -286,7 +317,7 @@ class Learner:
             errors = torch.maximum(errors, (near - targets) ** 2)
         value_loss = 0.5 * errors.mean()
         entropy = output.actions.entropy().mean()
-        loss = config.value_weight * value_loss
+        loss = (config.value_weight if config.advantages == "gae" else 0.0) * value_loss
         if not critic_only:
             loss = loss + policy_loss - entropy_weight * entropy
         self._optimizer.zero_grad(set_to_none=True)
@@ -331,6 +362,13 @@ class Learner:
         )
         load_optimizer_tensors(self._optimizer, stored.tensors)
         self._generator.bit_generator.state = stored.values["learner"]
+
+
+def _novelty(config: PpoConfig, contract: Contract) -> EpisodicNovelty | None:
+    if not config.novelty:
+        return None
+    sizes = {name: math.prod(sensor.shape) for name, sensor in contract.sensors.items()}
+    return EpisodicNovelty(config.num_envs, sizes, config.novelty_neighbours, config.novelty_capacity, seed=config.seed)
 
 
 _FIGURES = ("loss", "policy_loss", "value_loss", "entropy", "kl", "clipped", "grad_norm")

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from embodied.checkpoint import TrainingState
+from embodied.training.intrinsic import EpisodicNovelty
 from embodied.training.outcomes import Outcomes
 from policies.base import SequencePolicy, State, without_caches
 from policies.contract import DISCRETE
@@ -66,6 +67,8 @@ class Collector:
         seed: of drawn actions.
         context_episodes: after so many episodes of a row its memory begins anew; earlier where the scene changes.
         device: of the policy.
+        novelty: gives a reward for what is new in an episode, or None.
+        novelty_weight: of that in the rewards learnt from; returns that are reported are without.
     """
 
     def __init__(
@@ -76,9 +79,12 @@ class Collector:
         seed: int,
         context_episodes: int,
         device: torch.device,
+        novelty: EpisodicNovelty | None = None,
+        novelty_weight: float = 0.0,
     ) -> None:
         self._env, self._policy, self._value, self._device = env, policy, value, device
         self._context_episodes = context_episodes
+        self._novelty, self._novelty_weight = novelty, novelty_weight
         self._actions = policy.contract.actions
         rows = env.num_envs
         self._generator = np.random.default_rng([seed, 1])
@@ -92,6 +98,7 @@ class Collector:
         self._return_so_far = np.zeros(rows)
         self._observations, infos = env.reset()
         self._scenes = _scenes(infos, rows)
+        self._new(np.ones(rows, bool))
 
     def collect(self, steps: int) -> Rollout:
         """The next `steps` steps."""
@@ -116,8 +123,8 @@ class Collector:
             self._env.step_async(actions[:, 0] if self._actions.kind == DISCRETE else actions)
             self._observations, reward, terminated, truncated, infos = self._env.step_wait()
             self._note(reward, terminated | truncated, infos)
-            rewards.append(reward)
             ended.append(terminated | truncated)
+            rewards.append(reward + self._new(ended[-1]))
             beyond.append(self._beyond(truncated, actions, infos))
             self._previous, self._resets = actions, self._forgets(ended[-1], infos)
         with torch.inference_mode():
@@ -147,6 +154,13 @@ class Collector:
         if self._returns:
             figures["return"] = float(np.mean(self._returns))
         return figures
+
+    def _new(self, begins: np.ndarray) -> np.ndarray | float:
+        """The reward for what is new in the present observations [N]."""
+        if self._novelty is None:
+            return 0.0
+        seen = {name: self._observations[name] for name in self._policy.contract.sensors}
+        return self._novelty_weight * self._novelty.bonus(seen, begins)
 
     def _step(
         self,
@@ -199,6 +213,9 @@ class Collector:
         tensors = {f"collector.state.{name}": values for name, values in without_caches(self.state).items()}
         for name in _ARRAYS:
             tensors[f"collector.{name}"] = torch.from_numpy(getattr(self, f"_{name}"))
+        if self._novelty is not None:
+            for name in _NOVELTY:
+                tensors[f"novelty.{name}"] = torch.from_numpy(getattr(self._novelty, name))
         values = {
             "collector": self._generator.bit_generator.state,
             "outcomes": self.outcomes.state(),
@@ -214,11 +231,15 @@ class Collector:
         self.state = {name: found[name].to(self._device) for name in self.state}
         for name in _ARRAYS:
             setattr(self, f"_{name}", stored.tensors[f"collector.{name}"].numpy())
+        if self._novelty is not None:
+            for name in _NOVELTY:
+                setattr(self._novelty, name, stored.tensors[f"novelty.{name}"].numpy())
         self._generator.bit_generator.state = stored.values["collector"]
         self.outcomes.restore(stored.values["outcomes"])
         self._returns.extend(stored.values["returns"])
 
 
+_NOVELTY = ("points", "counts", "scale", "seen")
 _ARRAYS = ("previous", "resets", "episodes_in_context", "return_so_far")
 
 

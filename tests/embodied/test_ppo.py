@@ -20,6 +20,8 @@ from embodied.evaluation.memory_tasks import MemoryEvalConfig, evaluate_run, wil
 from embodied.training import train
 from embodied.training.advantages import generalized_advantages
 from embodied.training.dagger import DaggerConfig
+from embodied.training.group_advantages import GROUP, LEAVE_ONE_OUT, group_advantages
+from embodied.training.intrinsic import EpisodicNovelty
 from embodied.training.ppo import Learner, PpoConfig
 from embodied.training.rollout import Collector
 from policies.base import without_caches
@@ -82,6 +84,47 @@ def test_advantages_are_the_weighted_sum_of_errors_within_an_episode(seed, gamma
                     break
                 weight, k = weight * gamma * lambda_, k + 1
             assert found[t, row] == pytest.approx(total, abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), kind=st.sampled_from([LEAVE_ONE_OUT, GROUP]))
+def test_without_a_critic_an_episode_is_judged_by_the_others(seed, kind):
+    generator = np.random.default_rng(seed)
+    steps, rows, gamma = 12, 3, 0.9
+    rewards, ended = generator.normal(size=(steps, rows)), generator.random((steps, rows)) < 0.3
+    found = group_advantages(rewards, ended, gamma, kind)
+    episodes = []
+    for row in range(rows):
+        start = 0
+        for end in np.flatnonzero(ended[:, row]):
+            part = rewards[start : end + 1, row]
+            episodes.append((row, start, end, float((part * gamma ** np.arange(len(part))).sum())))
+            start = end + 1
+    expected = np.zeros((steps, rows))
+    for number, (row, start, end, value) in enumerate(episodes):
+        if len(episodes) < 2:
+            continue
+        everyone = [episode[3] for episode in episodes]
+        others = [other for place, other in enumerate(everyone) if place != number]
+        one = value - np.mean(others)
+        expected[start : end + 1, row] = (
+            one if kind == LEAVE_ONE_OUT else (value - np.mean(everyone)) / (np.std(everyone) + 1e-8)
+        )
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_what_is_new_in_an_episode_pays_more_than_what_is_not():
+    novelty = EpisodicNovelty(2, {"state": 2}, neighbours=3, capacity=20)
+    begins = np.array([True, True])
+    paid = []
+    for step in range(15):
+        still, moving = [0.5, 0.5], [float(step), -0.3 * step]
+        paid.append(novelty.bonus({"state": np.array([still, moving])}, begins))
+        begins = np.array([False, False])
+    assert paid[0].tolist() == [0.0, 0.0]
+    assert np.mean(paid[5:], axis=0)[1] > 5 * np.mean(paid[5:], axis=0)[0]
+    after = novelty.bonus({"state": np.array([[0.5, 0.5], [3.0, -0.9]])}, np.array([False, True]))
+    assert after[1] == 0.0  # another episode: nothing is known of it
 
 
 # -- rollouts ------------------------------------------------------------------------------------------------------
@@ -157,15 +200,15 @@ def assert_same_weights(one, other):
 
 
 @pytest.mark.parametrize(
-    ("memory", "env"),
+    ("memory", "fields"),
     [
-        ("gru", EnvConfig("t_maze", 6, options={"corridors": 2, "length": 3})),
-        ("memo", EnvConfig("key_to_door", 6, options={"size": 3, "horizon": 5, "trial": 13})),
+        ("gru", {"novelty": 0.1, "advantages": GROUP}),
+        ("memo", {"env": EnvConfig("key_to_door", 6, options={"size": 3, "horizon": 5, "trial": 13})}),
     ],
 )
-def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(memory, env, tmp_path):
-    undisturbed = train(tiny(tmp_path / "straight", memory, env=env))
-    config = tiny(tmp_path / "run", memory, env=env)
+def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(memory, fields, tmp_path):
+    undisturbed = train(tiny(tmp_path / "straight", memory, **fields))
+    config = tiny(tmp_path / "run", memory, **fields)
     path = tmp_path / "config.yaml"
     path.write_text(configs.to_yaml(config))
     process = subprocess.Popen([sys.executable, "-c", _CHILD, str(path)], stderr=subprocess.PIPE, text=True)
