@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from policies.config import PolicyConfig
 
-_SMALL = PolicyConfig(embedding_size=16, memory_size=48)
-_TRANSFORMER = replace(_SMALL, memory_size=32, layers=2, heads=2)
+_SMALL = PolicyConfig(embedding_size=16)
+_TRANSFORMER = replace(_SMALL, memory_size=32, layers=2, heads=2, registers=4)
 
 POLICIES = {
-    "memoryless": replace(_SMALL, memory="memoryless"),
-    "gru": replace(_SMALL, memory="gru"),
-    "lstm": replace(_SMALL, memory="lstm"),
+    "memoryless": replace(_SMALL, memory="memoryless", memory_size=160),
+    "gru": replace(_SMALL, memory="gru", memory_size=88),
+    "lstm": replace(_SMALL, memory="lstm", memory_size=76),
     "fct": replace(_TRANSFORMER, memory="fct"),
     "gtrxl": replace(_TRANSFORMER, memory="gtrxl"),
     "rmt": replace(_TRANSFORMER, memory="rmt"),

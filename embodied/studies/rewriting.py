@@ -71,6 +71,9 @@ class RewritingConfig:
     summaries: int = field(default=2, metadata={"help": "memo, rmt: summary tokens a segment"})
     summary_cap: int = field(default=16, metadata={"help": "memo: summary tokens kept in all"})
     context: int = field(default=128, metadata={"help": "fct: steps attended to at most"})
+    chunk: int = field(default=16, metadata={"help": "hcam: steps of a chunk"})
+    chunks: int = field(default=8, metadata={"help": "hcam: chunks kept"})
+    top_k: int = field(default=2, metadata={"help": "hcam: chunks attended to in detail"})
     workers: int = field(default=1, metadata={"help": "trainings at a time, a process each"})
 
     def validate(self) -> None:
@@ -90,7 +93,7 @@ class RewritingConfig:
             self.training(self.policies[0], configuration, 0, Path()).validate()
 
     def policy(self, name: str) -> PolicyConfig:
-        sizes = ("segment", "summaries", "summary_cap", "context")
+        sizes = ("segment", "summaries", "summary_cap", "context", "chunk", "chunks", "top_k")
         return policy_config(name, **{size: getattr(self, size) for size in sizes})
 
     def training(self, policy: str, configuration: str, seed: int, output: Path) -> PpoConfig:
