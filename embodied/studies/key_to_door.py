@@ -36,7 +36,7 @@ class KeyToDoorConfig:
         default="runs/key_to_door", metadata={"help": "folder; what is finished there is not run again"}
     )
     policies: list[str] = field(
-        default_factory=lambda: ["lstm", "fct", "rmt", "memo", "memo_bounded"],
+        default_factory=lambda: ["lstm", "fct", "fct_truncated", "rmt", "memo", "memo_bounded"],
         metadata={"help": "of embodied/studies/policies.py"},
     )
     rooms: list[str] = field(default_factory=lambda: ["5x5"], metadata={"help": "5x5, 9x9"})
@@ -45,7 +45,7 @@ class KeyToDoorConfig:
     trials: int = field(default=1000, metadata={"help": "of each evaluation"})
     imitation_steps: int = field(default=1_000_000, metadata={"help": "environment steps of DAgger; 0: none"})
     steps: int = field(default=1_000_000, metadata={"help": "environment steps of PPO; 0: none"})
-    num_envs: int = field(default=64, metadata={"help": "environments side by side"})
+    num_envs: int = field(default=32, metadata={"help": "environments side by side"})
     imitation_rate: float = field(default=2e-3, metadata={"help": "learning rate of DAgger, at its highest"})
     learning_rate: float = field(default=5e-4, metadata={"help": "of PPO, at its highest"})
     temperature: float = field(default=1.0, metadata={"help": "of drawing actions when evaluated"})
@@ -56,8 +56,9 @@ class KeyToDoorConfig:
         default=512, metadata={"help": "memo: summary tokens kept in all, above what a trial of any length makes"}
     )
     bounded_cap: int = field(default=16, metadata={"help": "memo_bounded: summary tokens kept in all"})
-    context: int = field(
-        default=41, metadata={"help": "fct: steps attended to; as many tokens as memo_bounded holds, segment + cap"}
+    context: int = field(default=4096, metadata={"help": "fct: steps attended to at most, more than any trial has"})
+    truncated_context: int = field(
+        default=41, metadata={"help": "fct_truncated: as many tokens as memo_bounded holds, segment + bounded_cap"}
     )
     workers: int = field(default=1, metadata={"help": "trainings at a time, a process each"})
 
@@ -82,7 +83,7 @@ class KeyToDoorConfig:
             segment=self.segment,
             summaries=self.summaries,
             summary_cap=cap,
-            context=self.context,
+            context=self.truncated_context if name == "fct_truncated" else self.context,
         )
 
     def env(self, room: str, seed: int) -> EnvConfig:

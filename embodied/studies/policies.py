@@ -18,6 +18,7 @@ POLICIES = {
     "gru": replace(_SMALL, memory="gru", memory_size=88),
     "lstm": replace(_SMALL, memory="lstm", memory_size=76),
     "fct": replace(_TRANSFORMER, memory="fct"),
+    "fct_truncated": replace(_TRANSFORMER, memory="fct"),
     "gtrxl": replace(_TRANSFORMER, memory="gtrxl"),
     "rmt": replace(_TRANSFORMER, memory="rmt"),
     "hcam": replace(_TRANSFORMER, memory="hcam"),
