@@ -56,7 +56,7 @@ class KeyToDoorConfig:
         default=512, metadata={"help": "memo: summary tokens kept in all, above what a trial of any length makes"}
     )
     bounded_cap: int = field(default=16, metadata={"help": "memo_bounded: summary tokens kept in all"})
-    context: int = field(default=4096, metadata={"help": "fct: steps attended to at most, more than any trial has"})
+    context: int = field(default=1024, metadata={"help": "fct: steps attended to at most; 9x9 at 8x has 4000"})
     truncated_context: int = field(
         default=41, metadata={"help": "fct_truncated: as many tokens as memo_bounded holds, segment + bounded_cap"}
     )
