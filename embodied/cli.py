@@ -105,6 +105,32 @@ def report(
 
 
 @app.command()
+def study(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="rewriting or key_to_door")],
+    arguments: Arguments = None,
+) -> None:
+    """Train a grid of policies in memory tasks and write the table; what is finished is not run again."""
+    from embodied.studies.registry import config_class
+    from embodied.studies.registry import run as run_study
+
+    table, completed = run_study(configs.load(config_class(name), *_split(arguments)))
+    if not completed:
+        _stopped("what was trained is saved; run the same command again")
+    print(table.read_text(encoding="utf-8"))
+    print(table)
+
+
+@app.command(name="eval-memory")
+def evaluate_memory(arguments: Arguments = None) -> None:
+    """Evaluate a trained run in its memory task: success and return with intervals, as JSON."""
+    import json
+
+    from embodied.evaluation.memory_tasks import MemoryEvalConfig, evaluate_run
+
+    print(json.dumps(evaluate_run(configs.load(MemoryEvalConfig, *_split(arguments))), indent=1))
+
+
+@app.command()
 def serve(arguments: Arguments = None) -> None:
     """Serve a trained MemoryVLA to robots and simulators: observation in, chunk out, an episode a session."""
     from embodied.serve.config import ServeConfig
@@ -125,7 +151,10 @@ def doctor() -> None:
 
 @app.command(name="config")
 def show_config(
-    part: Annotated[str, typer.Argument(metavar="PART", help="demo, houses, record, train, eval, report or serve")],
+    part: Annotated[
+        str,
+        typer.Argument(metavar="PART", help="demo, houses, record, train, eval, eval-memory, report, serve or a study"),
+    ],
     arguments: Arguments = None,
 ) -> None:
     """List every setting of a part, with type, default and meaning; with a config or overrides, print what results."""
@@ -207,9 +236,12 @@ def _find(name: str) -> Path:
 def _schema(part: str) -> Any:
     from embodied.demo import DemoConfig
     from embodied.evaluation import EvalConfig
+    from embodied.evaluation.memory_tasks import MemoryEvalConfig
     from embodied.record import RecordConfig
     from embodied.report import ReportConfig
     from embodied.serve.config import ServeConfig
+    from embodied.studies.registry import STUDIES
+    from embodied.studies.registry import config_class as study_class
     from embodied.training.registry import DEFAULT, config_class
     from sim.houses import HouseDatasetConfig
 
@@ -219,8 +251,10 @@ def _schema(part: str) -> Any:
         "record": RecordConfig,
         "train": config_class(DEFAULT),
         "eval": EvalConfig,
+        "eval-memory": MemoryEvalConfig,
         "report": ReportConfig,
         "serve": ServeConfig,
+        **{name: study_class(name) for name in STUDIES},
     }
     if part not in schemas:
         raise ConfigError(f"no part '{part}' has a config; choose one of {', '.join(schemas)}")

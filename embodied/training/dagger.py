@@ -33,6 +33,7 @@ from torch import Tensor
 from embodied import config as configs
 from embodied.checkpoint import TrainingState, load_optimizer_tensors, load_weights, optimizer_tensors
 from embodied.config import ConfigError
+from embodied.environments import EnvConfig, make_env, num_envs
 from embodied.training.auxiliary import object_map, seeing_loss, with_detector
 from embodied.training.outcomes import Outcomes
 from embodied.training.progress import TrainingProgress
@@ -44,7 +45,6 @@ from policies.config import PolicyConfig
 from policies.contract import DISCRETE, Actions, Contract
 from policies.registry import make_policy
 from sim.config import SimConfig
-from sim.vector_env import HabitatVectorEnv
 
 ORACLE = "oracle_action"
 
@@ -56,7 +56,8 @@ class DaggerConfig:
     algorithm: str = field(default="dagger", metadata={"help": "which algorithm this config is of"})
     output: str = field(default="runs/dagger", metadata={"help": "the run's folder; a run that is there goes on"})
     seed: int = field(default=0, metadata={"help": "of weights, drawn actions and batches; sim.seed is of episodes"})
-    sim: SimConfig = field(default_factory=SimConfig, metadata={"help": "task, episodes, simulators"})
+    env: EnvConfig = field(default_factory=EnvConfig, metadata={"help": "which environment"})
+    sim: SimConfig = field(default_factory=SimConfig, metadata={"help": "task, episodes, simulators (Habitat)"})
     policy: PolicyConfig = field(default_factory=PolicyConfig, metadata={"help": "architecture"})
     steps: int = field(default=200_000, metadata={"help": "environment steps in all, over all environments"})
     segment_steps: int = field(
@@ -94,7 +95,13 @@ class DaggerConfig:
 
     def validate(self) -> None:
         """Raises ValueError, naming the field, where a value cannot be right."""
-        self.sim.validate()
+        self.env.validate()
+        if self.env.is_habitat:
+            self.sim.validate()
+        elif not self.env.teacher:
+            raise ValueError(
+                "env.teacher: a memory task has nothing to imitate without; docs/memory_tasks.md lists them"
+            )
         self.policy.validate()
         positive = ("steps", "segment_steps", "updates_per_segment", "batch_rows", "replay_steps", "beta_span")
         for name in (*positive, "torch_threads", "keep_checkpoints"):
@@ -108,12 +115,12 @@ class DaggerConfig:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
         if self.auxiliary_weight < 0.0:
             raise ValueError(f"auxiliary_weight must not be negative, and is {self.auxiliary_weight}")
-        if self.auxiliary_weight > 0.0 and self.sim.task not in ("objectnav", "ext_objectnav"):
-            raise ValueError(f"auxiliary_weight is for object goals, and sim.task is {self.sim.task}: set it to 0")
-        if self.batch_rows < self.sim.num_envs:
+        if self.auxiliary_weight > 0.0 and self._task not in ("objectnav", "ext_objectnav"):
+            raise ValueError(f"auxiliary_weight is for object goals, and the task is {self._task}: set it to 0")
+        if self.batch_rows < self.num_envs:
             raise ValueError(
-                f"batch_rows must be at least sim.num_envs ({self.sim.num_envs}), so that all new steps are learnt "
-                f"from, and is {self.batch_rows}"
+                f"batch_rows must be at least {'sim' if self.env.is_habitat else 'env'}.num_envs ({self.num_envs}), so "
+                f"that all new steps are learnt from, and is {self.batch_rows}"
             )
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device must be auto, cpu or cuda, not '{self.device}'")
@@ -121,9 +128,17 @@ class DaggerConfig:
             raise ValueError("device is cuda, and torch finds no CUDA device")
 
     @property
+    def num_envs(self) -> int:
+        return num_envs(self.env, self.sim)
+
+    @property
+    def _task(self) -> str:
+        return self.sim.task if self.env.is_habitat else self.env.name
+
+    @property
     def round_steps(self) -> int:
         """Environment steps a round."""
-        return self.segment_steps * self.sim.num_envs
+        return self.segment_steps * self.num_envs
 
     @property
     def rounds(self) -> int:
@@ -161,11 +176,11 @@ def train(config: DaggerConfig, console: Console | None = None) -> TrainResult:
         state = resumed.training() if resumed is not None else None
         torch.set_num_threads(config.torch_threads)
         sim = with_detector(config.sim) if config.auxiliary_weight else config.sim
-        env = HabitatVectorEnv(sim, None if state is None else state.values["env"])
+        env = make_env(config.env, sim, None if state is None else state.values["env"])
         stack.callback(env.close)
         offered = Contract.of_env(env)
         if ORACLE not in offered.sensors:
-            raise ConfigError(f"sim.task: the task '{config.sim.task}' has no {ORACLE} sensor to imitate")
+            raise ConfigError(f"sim.task: the task '{config._task}' has no {ORACLE} sensor to imitate")
         learner = Learner(config, offered)
         driver = Driver(config, env, learner.policy)
         replay = Replay(run.folder / "replay", max(1, config.replay_steps // config.round_steps))
@@ -226,7 +241,7 @@ class Driver:
         policy: what to make the copy of.
     """
 
-    def __init__(self, config: DaggerConfig, env: HabitatVectorEnv, policy: SequencePolicy) -> None:
+    def __init__(self, config: DaggerConfig, env: Any, policy: SequencePolicy) -> None:
         self._config = config
         self._env = env
         self._policy = copy.deepcopy(policy).eval().requires_grad_(False)
@@ -416,7 +431,7 @@ def _save(
     config: DaggerConfig,
     run: Run,
     rounds_done: int,
-    env: HabitatVectorEnv,
+    env: Any,
     learner: Learner,
     driver: Driver,
     replay: Replay,

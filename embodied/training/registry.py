@@ -16,6 +16,7 @@ from embodied.training.run import TrainResult
 
 ALGORITHMS = {
     "dagger": "embodied.training.dagger:DaggerConfig",
+    "ppo": "embodied.training.ppo:PpoConfig",
     "vla": "embodied.training.vla:VlaTrainConfig",
 }
 DEFAULT = "dagger"
