@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from embodied import config as configs
 
 if TYPE_CHECKING:
@@ -281,9 +283,12 @@ class RobotContract:
         types |= {"base.topic": self.base.type}
         return {topic: types[key] for key, topic in self.topics().items()}
 
-    def depth_unit(self, metres: Any) -> Any:
-        """Depth as policies see it, an array in [0, 1] (1 = `depth.max_m` and beyond), from metres."""
-        return (metres / self.depth.max_m).clip(0.0, 1.0)
+    def depth_unit(self, metres: np.ndarray) -> np.ndarray:
+        """Depth as policies see it, an array in [0, 1] (1 = `depth.max_m` and beyond), from metres.
+
+        Where nothing was seen (NaN) is 0, as in Habitat.
+        """
+        return np.nan_to_num(np.asarray(metres) / self.depth.max_m, nan=0.0).clip(0.0, 1.0).astype(np.float32)
 
     def require(self, policy: Contract) -> None:
         """Holds a policy's contract against this robot.

@@ -1,5 +1,7 @@
-"""Quality of service of all topics, by REP 2003: drivers send sensor data reliably and readers take what comes; commands
-are reliable; what is said once is kept for those who come later."""
+"""Quality of service of all topics, by REP 2003: drivers send sensor data reliably, its readers take what comes.
+
+Commands are reliable; what is said once is kept for those who come later.
+"""
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 
