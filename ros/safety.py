@@ -146,7 +146,7 @@ class SafetyGate:
         if stamp_ns:
             if not abs(age_s) <= self._deadline_s:
                 return  # late, or of another clock: it counts as none, and so goes stale
-            if self._command_stamp is not None and stamp_ns <= self._command_stamp:
+            if self._command_stamp is not None and stamp_ns < self._command_stamp:
                 return
             self._command_stamp = stamp_ns
         self._wanted, self._commanded_at = Velocity(*velocity), now
