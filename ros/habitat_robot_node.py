@@ -257,7 +257,7 @@ def _finite(value: Any) -> Any:
 
 
 def main() -> int:
-    return run(HabitatRobotNode)
+    return run(HabitatRobotNode, "habitat_robot")
 
 
 if __name__ == "__main__":

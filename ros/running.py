@@ -44,8 +44,10 @@ def declared_contract(node: Node) -> RobotContract:
     return contract.load(path, [override for override in overrides if override])
 
 
-def run(make: Callable[[], Node], arguments: Sequence[str] | None = None) -> int:
+def run(make: Callable[[], Node], name: str, arguments: Sequence[str] | None = None) -> int:
     """Runs one node until SIGINT or SIGTERM; returns the exit status.
+
+    `name` is what messages call it.
 
     A node that cannot start (ValueError, OSError, RuntimeError) says why in one line. Its `close`, if it has one, is
     called while it can still publish.
@@ -65,7 +67,6 @@ def run(make: Callable[[], Node], arguments: Sequence[str] | None = None) -> int
     except (ExternalShutdownException, KeyboardInterrupt):
         return 0
     except (ValueError, OSError, RuntimeError, *_WRONG_PARAMETER) as error:
-        name = node.get_name() if node is not None else "node"
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return 2
     finally:
