@@ -176,7 +176,7 @@ class SafetyNode(Node):
 
 def main() -> int:
     gc.freeze()  # what is imported stays: collections need not look at it again
-    return run(SafetyNode, "safety")
+    return run(SafetyNode)
 
 
 if __name__ == "__main__":

@@ -228,5 +228,5 @@ def test_a_wrong_contract_ends_the_gate_with_one_line(bench):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert errors.strip().splitlines() == [
-        "safety: override camera.widht=32: no setting 'camera.widht'; did you mean camera.width?"
+        "safety_node: override camera.widht=32: no setting 'camera.widht'; did you mean camera.width?"
     ]
