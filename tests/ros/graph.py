@@ -92,8 +92,8 @@ class Graph:
     def node_process(self, module, *ros_arguments, **options):
         return self.run("-m", module, *(["--ros-args", *ros_arguments] if ros_arguments else []), **options)
 
-    def actor(self, name):
-        return Actor(self.run(str(ACTOR), name, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+    def actor(self, name, *arguments):
+        return Actor(self.run(str(ACTOR), name, *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
 
     def ears(self, kind, topic, profile):
         """A list that grows by (time.monotonic(), message)."""
