@@ -142,6 +142,15 @@ def serve(arguments: Arguments = None) -> None:
 
 
 @app.command()
+def deploy(arguments: Arguments = None) -> None:
+    """Start a robot's nodes (driver, safety gate, memory, policy) as ROS 2 processes; Ctrl-C ends them in order."""
+    from ros.deploy import DeployConfig
+    from ros.deploy import deploy as run_nodes
+
+    raise typer.Exit(run_nodes(configs.load(DeployConfig, *_split(arguments))))
+
+
+@app.command()
 def doctor() -> None:
     """Check every piece that Engram stands on, and say how to mend what is wrong."""
     from embodied.doctor import main as examine
@@ -153,7 +162,10 @@ def doctor() -> None:
 def show_config(
     part: Annotated[
         str,
-        typer.Argument(metavar="PART", help="demo, houses, record, train, eval, eval-memory, report, serve or a study"),
+        typer.Argument(
+            metavar="PART",
+            help="demo, deploy, houses, record, train, eval, eval-memory, report, serve or a study",
+        ),
     ],
     arguments: Arguments = None,
 ) -> None:
@@ -216,21 +228,13 @@ def _split(arguments: Sequence[str] | None, default: str | None = None) -> tuple
     given = list(arguments or [])
     path = None
     if given and "=" not in given[0]:
-        path = _find(given.pop(0))
+        path = configs.find(given.pop(0))
     elif default is not None:
         path = configs.CONFIGS_DIR / default
     for override in given:
         if "=" not in override:
             raise ConfigError(f"'{override}' is neither a config file in first place nor an override key=value")
     return path, given
-
-
-def _find(name: str) -> Path:
-    """A config file by its path, or by its name in `configs/`."""
-    for path in (Path(name), configs.CONFIGS_DIR / name, configs.CONFIGS_DIR / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    return Path(name) if Path(name).parent != Path() else configs.CONFIGS_DIR / Path(name).with_suffix(".yaml")
 
 
 def _schema(part: str) -> Any:
@@ -243,6 +247,7 @@ def _schema(part: str) -> Any:
     from embodied.studies.registry import STUDIES
     from embodied.studies.registry import config_class as study_class
     from embodied.training.registry import DEFAULT, config_class
+    from ros.deploy import DeployConfig
     from sim.houses import HouseDatasetConfig
 
     schemas = {
@@ -254,6 +259,7 @@ def _schema(part: str) -> Any:
         "eval-memory": MemoryEvalConfig,
         "report": ReportConfig,
         "serve": ServeConfig,
+        "deploy": DeployConfig,
         **{name: study_class(name) for name in STUDIES},
     }
     if part not in schemas:
