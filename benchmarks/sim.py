@@ -6,11 +6,13 @@ speed of a shared machine changes from one second to the next; a ratio is taken 
 is printed. Bare habitat-sim's two processes do not wait for each other; against it stands the vector environment's
 pipeline (`send`, `receive`), and, told beside it, its `step`, in which all wait for the slowest. Against
 habitat-lab's `step` stands ours. Engram and habitat-lab run PointNav with its sensors, measures and rewards, without
-our oracle sensor; the bare loop only acts and looks. Start-up is left out, scene changes are in. All three get what a
-worker of ours sets for itself: one thread a process, Mesa's drawing included, without which the other two are slower.
+our oracle sensor; the bare loop only acts and looks. Start-up is left out, scene changes are in.
+
+The bare loop runs twice: as anyone would write it, and `tuned`, with what a worker of ours sets for itself: one thread
+a process, Mesa's drawing included. habitat-lab gets that too; without it both are slower.
 
 Usage: python benchmarks/sim.py [--quick]
-Last line: {"ratio_raw", "ratio_habitat_lab", "steps_per_s", ...}.
+Last line: {"ratio_raw", "ratio_raw_tuned", "ratio_habitat_lab", "steps_per_s", ...}.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import argparse
 import contextlib
 import gzip
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -35,7 +38,7 @@ from rich.table import Table
 # A script's folder comes first on the path, where this file would stand for the package `sim`.
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
 
-from sim.client import worker_environment  # noqa: E402
+from sim.client import ONE_CORE, worker_environment  # noqa: E402
 from sim.config import SimConfig  # noqa: E402
 from sim.houses import HouseDatasetConfig, build_dataset  # noqa: E402
 from sim.runtime import default_sim_python  # noqa: E402
@@ -68,7 +71,8 @@ def main() -> None:
         spec = make_spec(root, Path(folder), (turns + 1) * EPISODES_PER_TURN, arguments.seed)
         warm_up(spec)
         sides = {
-            "bare": peer("bare", spec, stack),
+            "bare": peer("bare", spec, stack, tuned=False),
+            "tuned": peer("bare", spec, stack),
             "pipelined": engram(spec, stack, pipelined=True),
             "step": engram(spec, stack, pipelined=False),
             "lab": peer("lab", spec, stack),
@@ -76,17 +80,18 @@ def main() -> None:
         seconds: dict[str, list[float]] = {name: [] for name in sides}
         for turn in track(range(turns + 1), "turns", transient=True):
             names = list(sides)
-            for name in names[turn % 4 :] + names[: turn % 4]:
+            for name in names[turn % len(names) :] + names[: turn % len(names)]:
                 seconds[name].append(sides[name]())
     steps = NUM_ENVS * EPISODES_PER_TURN * STEPS_PER_EPISODE
     speeds = {name: [steps / each for each in taken[1:]] for name, taken in seconds.items()}
     ratios = {
         "ratio_raw": ("pipelined", "bare"),
+        "ratio_raw_tuned": ("pipelined", "tuned"),
         "ratio_raw_step": ("step", "bare"),
         "ratio_habitat_lab": ("step", "lab"),
     }
     by_turn = {key: np.divide(speeds[ours], speeds[theirs]) for key, (ours, theirs) in ratios.items()}
-    table = Table("", *speeds, "pipelined / bare", "step / bare", "step / lab")
+    table = Table("", *speeds, "pipelined / bare", "pipelined / tuned", "step / bare", "step / lab")
     for title, share in (("slowest tenth", 0.1), ("median", 0.5), ("fastest tenth", 0.9)):
         row = [f"{np.quantile(speed, share):,.0f}/s" for speed in speeds.values()]
         table.add_row(title, *row, *(f"{np.quantile(ratio, share):.2f}" for ratio in by_turn.values()))
@@ -96,6 +101,7 @@ def main() -> None:
         "steps_per_s": float(np.median(speeds["pipelined"])),
         "steps_per_s_step": float(np.median(speeds["step"])),
         "steps_per_s_raw": float(np.median(speeds["bare"])),
+        "steps_per_s_raw_tuned": float(np.median(speeds["tuned"])),
         "steps_per_s_habitat_lab": float(np.median(speeds["lab"])),
         "turns": turns,
         "num_envs": NUM_ENVS,
@@ -194,15 +200,18 @@ def engram(spec: dict[str, Any], stack: contextlib.ExitStack, pipelined: bool) -
     return walk
 
 
-def peer(name: str, spec: dict[str, Any], stack: contextlib.ExitStack) -> Walk:
-    """Another side, in a process of its own (`sim_peers.py`)."""
+def peer(name: str, spec: dict[str, Any], stack: contextlib.ExitStack, tuned: bool = True) -> Walk:
+    """Another side, in a process of its own (`sim_peers.py`); `tuned`: with the threads that a worker of ours has."""
+    environment = worker_environment()
+    if not tuned:
+        environment = {key: value for key, value in environment.items() if key not in ONE_CORE or key in os.environ}
     file = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".json"))  # noqa: SIM115
     json.dump({key: value for key, value in spec.items() if key not in ("config", "root")}, file)
     file.flush()
     log = stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115
     process = subprocess.Popen(
         [str(default_sim_python()), str(PEERS), name, file.name],
-        env=worker_environment(),
+        env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

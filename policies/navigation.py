@@ -6,7 +6,7 @@
     goal ------------------------ embedding --------------------+
     gps, compass -- pose, own motion since the last step -------+-- token -- GRU --+-- features -- action head
     previous action ------------- embedding --------------------/                  |
-    convolutions -- what each part shows -- the goal's parts -- sighting ----------/
+    where the goal is: its point, or the parts of the picture that show it -------/
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class CnnGruPolicy(SequencePolicy):
         self.previous_action = PreviousAction(self.contract.actions, size)
         token_size = config.vision_size + size * (3 if self.has_pose else 2)
         self.memory = GRUMemory(token_size, config.memory_size)
-        self.feature_size = config.memory_size + (_SIGHTING_FEATURES if self.seen_shape else 0)
+        self.feature_size = config.memory_size + (_SIGHTING_FEATURES if self.seen_shape else self.goal.point_features)
         self.head = make_head(self.feature_size, self.contract.actions)
 
     def initial_state(self, rows: int) -> State:
@@ -65,7 +65,9 @@ class CnnGruPolicy(SequencePolicy):
         self, observations: Mapping[str, Tensor], previous_actions: Tensor, state: State, resets: Tensor
     ) -> tuple[Tensor, State, Tensor | None]:
         goal = self.goal(observations)
-        summary, sighting, seen = self.vision(observations, goal)
+        summary, whereabouts, seen = self.vision(observations, goal)
+        if seen is None:
+            whereabouts = self.goal.point(observations)
         parts = [summary, goal, self.previous_action(previous_actions, resets)]
         after = {}
         if self.pose is not None:
@@ -76,7 +78,8 @@ class CnnGruPolicy(SequencePolicy):
             parts.append(F.relu(self.pose(_pose_features(pose, before, resets))))
             after["pose"] = pose[-1]
         features, after["memory"] = self.memory(torch.cat(parts, dim=-1), state["memory"], resets)
-        return torch.cat([features, sighting], dim=-1), after, seen
+        # Past the memory: "it is here, on the left" is then a matter of a few weights.
+        return torch.cat([features, whereabouts], dim=-1), after, seen
 
 
 class Vision(nn.Module):
@@ -163,6 +166,9 @@ def object_count(contract: Contract) -> int:
     return int(contract.sensors[OBJECT_GOAL].high) + 1
 
 
+_POINT_FEATURES = 5
+
+
 class GoalEncoder(nn.Module):
     """The goal [T, N, size]: an object's category, or a point in the agent's frame."""
 
@@ -173,7 +179,7 @@ class GoalEncoder(nn.Module):
         if OBJECT_GOAL in contract.sensors:
             self._category = nn.Embedding(object_count(contract), size)
         elif POINT_GOAL in contract.sensors:
-            self._point = nn.Linear(4, size)
+            self._point = nn.Linear(_POINT_FEATURES, size)
         else:
             raise ContractError(f"the policy needs a goal, {OBJECT_GOAL} or {POINT_GOAL}, and the task has none")
 
@@ -181,9 +187,21 @@ class GoalEncoder(nn.Module):
         if self._category is not None:
             return self._category(observations[OBJECT_GOAL].squeeze(-1).long())
         assert self._point is not None
+        return F.relu(self._point(self.point(observations)))
+
+    @property
+    def point_features(self) -> int:
+        """The width of `point`: 0 where goals are no points."""
+        return _POINT_FEATURES if self._point is not None else 0
+
+    def point(self, observations: Mapping[str, Tensor]) -> Tensor:
+        """How far and on which side the goal is, [T, N, 5]: distances of rooms, of a few steps, and of one step.
+
+        An episode is decided within one step of its goal, where the distance alone hardly changes.
+        """
         distance_m, angle = observations[POINT_GOAL].float().unbind(-1)
-        near = torch.exp(-distance_m)
-        return F.relu(self._point(torch.stack([distance_m / _ROOM_M, near, angle.cos(), angle.sin()], dim=-1)))
+        scales = [distance_m / _ROOM_M, torch.exp(-distance_m), torch.exp(-distance_m / _STEP_M)]
+        return torch.stack([*scales, angle.cos(), angle.sin()], dim=-1)
 
 
 class PreviousAction(nn.Module):

@@ -22,7 +22,7 @@ from sim.worker import protocol
 
 _LAUNCHER = Path(__file__).parent / "worker" / "launch.py"
 _STDERR_TAIL_BYTES = 4000
-_ONE_CORE = {
+ONE_CORE = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
@@ -230,7 +230,7 @@ def worker_environment() -> dict[str, str]:
     """The worker's environment: ours, less what would lead its interpreter to our packages."""
     hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
-    return {**_ONE_CORE, **environment}
+    return {**ONE_CORE, **environment}
 
 
 def as_array(body: dict[str, Any], blob: bytes, dtype: str) -> np.ndarray:
