@@ -118,7 +118,7 @@ class Odometry:
     topic: str = field(default="odom", metadata={"help": ODOMETRY})
     type: str = field(default=ODOMETRY, metadata={"help": ODOMETRY})
     rate_hz: float = field(default=10.0, metadata={"help": "poses a second"})
-    deadline_s: float = field(default=0.5, metadata={"help": "without a new one for so long, odometry is stale"})
+    deadline_s: float = field(default=0.17, metadata={"help": "without a new one for so long, odometry is stale"})
 
 
 @dataclass

@@ -11,6 +11,8 @@ SENSOR_READER = qos_profile_sensor_data
 """A consumer's: best effort, so that a slow or lossy link drops pictures and never delays them."""
 COMMAND = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """Velocities: only the newest counts."""
+COMMAND_READER = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE)
+"""The safety gate's reader: deep enough to notice a flood."""
 LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=1,

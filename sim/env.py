@@ -79,6 +79,10 @@ class HabitatEnv(gym.Env):
             self._observation, info = {name: array[0] for name, array in observations.items()}, _first(infos)
         return self._observation, float(rewards[0]), bool(terminated[0]), bool(truncated[0]), info
 
+    def call(self, name: str, **arguments: Any) -> tuple[dict[str, Any], bytes]:
+        """Asks the simulator one of `sim.worker.calls`; returns a JSON object and raw bytes."""
+        return self._vector.call(0, name, **arguments)
+
     def render(self) -> np.ndarray:
         """The colour camera's picture, [height, width, 3] uint8."""
         return self._observation["rgb"]
