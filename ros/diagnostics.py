@@ -33,9 +33,12 @@ class Diagnostics:
         changed = self._last != (level, message)
         if only_if_changed and not changed:
             return
-        if changed:
-            log = self._node.get_logger()
-            {OK: log.info, WARN: log.warning}.get(level, log.error)(message)
+        if changed and level == OK:
+            self._node.get_logger().info(message)
+        elif changed and level == WARN:  # rclpy takes one severity from each line of code
+            self._node.get_logger().warning(message)
+        elif changed:
+            self._node.get_logger().error(message)
         self._last = level, message
         status = DiagnosticStatus(level=level, name=self._name, message=message, hardware_id=self._hardware)
         status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
