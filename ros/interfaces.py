@@ -32,6 +32,8 @@ from embodied.files import replacing_folder
 
 PACKAGE = "engram_interfaces"
 SOURCES = Path(__file__).parent / PACKAGE
+_RECIPE = 1
+"""Of building; a change of it builds anew."""
 _DEPENDENCIES = (
     "action_msgs",
     "builtin_interfaces",
@@ -93,8 +95,8 @@ def build() -> Path:
             "ros/engram_interfaces in a colcon workspace and source it"
         ) from None
     sources = [path for part in ("action", "msg", "srv") for path in sorted((SOURCES / part).glob("*.*"))]
-    digest = hashlib.sha256(f"{version} {sys.version} {sys.prefix}".encode())
-    for path in (*sources, Path(__file__)):
+    digest = hashlib.sha256(f"{_RECIPE} {version} {sys.version} {sys.prefix}".encode())
+    for path in sources:
         digest.update(path.name.encode() + path.read_bytes())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "engram" / "ros" / digest.hexdigest()[:16]

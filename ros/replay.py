@@ -1,7 +1,7 @@
 """Plays a bag to a policy again, step by step, without a robot and without DDS.
 
 The policy's inputs are rebuilt from the bag's pictures, odometry and goals by the code that the node runs, and its
-memory by deciding on every step from the goal's beginning. With the checkpoint and seed of the recording its actions are
+memory by deciding on every step from the goal's beginning. With the recording's checkpoint and seed its actions are
 those of the recording; with another checkpoint they show where it would have acted otherwise, on what the robot saw.
 """
 
