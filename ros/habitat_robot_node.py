@@ -198,7 +198,8 @@ class HabitatRobotNode(Node):
     def _announce(self) -> None:
         self._episode.publish(String(data=json.dumps(_finite(self._about))))
         if self._about["goal_m"] is not None and self._about["running"]:
-            goal = Pose(*self._about["goal_m"], 0.0)
+            x_m, y_m = self._about["goal_m"]
+            goal = Pose(x_m, y_m, 0.0)
             self._goal.publish(messages.pose_stamped(goal, self._stamp(), self._contract.frames.name("odom")))
         self._report()
 

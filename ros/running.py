@@ -6,7 +6,8 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -44,7 +45,7 @@ def declared_contract(node: Node) -> RobotContract:
     return contract.load(path, [override for override in overrides if override])
 
 
-def run(make: Callable[[], Node], arguments: Sequence[str] | None = None) -> int:
+def run(make: Callable[[], Node], arguments: list[str] | None = None) -> int:
     """Runs one node until SIGINT or SIGTERM; returns the exit status.
 
     A node that cannot start (ValueError, OSError, RuntimeError) says why in one line. Its `close`, if it has one, is
@@ -65,8 +66,7 @@ def run(make: Callable[[], Node], arguments: Sequence[str] | None = None) -> int
     except (ExternalShutdownException, KeyboardInterrupt):
         return 0
     except (ValueError, OSError, RuntimeError, *_WRONG_PARAMETER) as error:
-        name = node.get_name() if node is not None else "node"
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        print(f"{Path(sys.argv[0]).stem}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return 2
     finally:
         if node is not None:

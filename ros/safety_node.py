@@ -58,6 +58,7 @@ class SafetyNode(Node):
         self.create_service(Trigger, "~/arm", self._arm)
         self.create_service(SetBool, "~/estop", self._estop)
         self.create_timer(1.0, self._report)
+        self.create_timer(0.05, functools.partial(self._report, only_if_changed=True))
         self._ending = threading.Event()
         self._ticks = self._late_ticks = 0
         self._thread = threading.Thread(target=self._drive, name="base", daemon=True)
