@@ -195,12 +195,12 @@ class GoalEncoder(nn.Module):
         return _POINT_FEATURES if self._point is not None else 0
 
     def point(self, observations: Mapping[str, Tensor]) -> Tensor:
-        """How far and on which side the goal is, [T, N, 5]: distances of rooms, of a few steps, and of one step.
+        """How far and on which side the goal is, [T, N, 5]: the distance in rooms, in steps and on a logarithmic scale.
 
         An episode is decided within one step of its goal, where the distance alone hardly changes.
         """
         distance_m, angle = observations[POINT_GOAL].float().unbind(-1)
-        scales = [distance_m / _ROOM_M, torch.exp(-distance_m), torch.exp(-distance_m / _STEP_M)]
+        scales = [distance_m / _ROOM_M, torch.exp(-distance_m / _STEP_M), torch.log(distance_m + 0.1 * _STEP_M)]
         return torch.stack([*scales, angle.cos(), angle.sin()], dim=-1)
 
 
