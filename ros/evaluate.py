@@ -279,23 +279,18 @@ class Pilot:
         else:
             goal = Navigate.Goal(kind=Navigate.Goal.NAME, text=about["category"])
         result = self._go(goal, timeout_s)
-        about = self._episode_over(result.outcome == Navigate.Result.STOPPED)
-        found = about["result"] or {}
-        if result.outcome != Navigate.Result.STOPPED and found.get("success") != 1.0:
-            found = {**found, "success": 0.0, "spl": 0.0}
+        found = self._judged(result.outcome == Navigate.Result.STOPPED)
         return _outcome(number, found, int(found.get("steps", 0)), result.message, began)
 
-    def _episode_over(self, arrived: bool) -> dict[str, Any]:
-        """Says "I am there"; where the policy never did, the episode has failed, wherever it stands."""
+    def _judged(self, arrived: bool) -> dict[str, Any]:
+        """Says "I am there" and gives the simulator's metrics; where the policy never said so, it has failed."""
         from std_srvs.srv import Trigger
 
         answer = self._call(self._there, Trigger.Request())
-        if answer.success:
-            about: dict[str, Any] = json.loads(answer.message)
-            if not arrived:
-                about["result"] = {**(about["result"] or {}), "success": 0.0, "spl": 0.0}
-            return about
-        return {"result": None}  # the limit of steps came first: it failed
+        if not answer.success:  # the limit of steps came first
+            return {"success": 0.0, "spl": 0.0}
+        found: dict[str, Any] = json.loads(answer.message)["result"]
+        return found if arrived else {**found, "success": 0.0, "spl": 0.0}
 
     def _until_armed(self) -> None:
         from std_srvs.srv import Trigger
@@ -350,10 +345,9 @@ def main() -> None:
     except (ValueError, OSError, RuntimeError) as error:
         print(f"evaluate: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
-    summary = {
-        way: {k: v for k, v in result[way].items() if k != "episodes"} for way in ("direct", "ros") if way in result
-    }
-    print(json.dumps({**summary, "difference_points": result.get("difference_points")}))
+    for way in ("direct", "ros"):
+        result.get(way, {}).pop("episodes", None)  # they are in the file
+    print(json.dumps({key: value for key, value in result.items() if key != "config"}))
 
 
 if __name__ == "__main__":
