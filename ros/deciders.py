@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from ros.contract import RobotContract
 from ros.frames import Frame
+from ros.messages import Pose
 from ros.sensors import Sensors, batched
 
 if TYPE_CHECKING:
@@ -52,16 +54,18 @@ class NavigationDecider:
         self._agent = PolicyAgent(path, None, seed)
         self.contract = self._agent.contract
         robot.require(self.contract)
-        self.sensors = Sensors(self.contract, robot)
+        self.sensors, self._robot = Sensors(self.contract, robot), robot
 
     def warm_up(self) -> float:
-        import time
-
-        random = np.random.default_rng(0)
+        robot, random = self._robot, np.random.default_rng(0)
+        color = random.integers(0, 255, (robot.camera.height, robot.camera.width, 3), np.uint8)
+        depth_m = random.uniform(0.5, 5.0, (robot.depth.height, robot.depth.width)).astype(np.float32)
+        frame = Frame(1, color, depth_m, Pose(0.5, 0.0, 0.1))
+        self.sensors.begin(Pose(0.0, 0.0, 0.0), Pose(3.0, 1.0, 0.0), next(iter(self.contract.categories), ""))
         took_s = 0.0
         for _ in range(10):
             began = time.perf_counter()
-            self._agent.act(self.contract.draw(random, 1))
+            self.decide(frame)
             took_s = time.perf_counter() - began
         self.begin(0)
         return took_s

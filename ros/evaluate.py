@@ -306,7 +306,7 @@ class Pilot:
         while True:
             self._wait(lambda: self._policy.server_is_ready(), 180.0, "the policy's action")
             sending = self._policy.send_goal_async(goal)
-            self._wait(sending.done, 30.0, "the policy's answer")
+            self._wait(sending.done, 180.0, "the policy's answer")  # it may be loading
             if sending.result().accepted:
                 break
             if time.monotonic() > deadline:

@@ -70,6 +70,8 @@ class PolicyAgent:
 
     def reset(self, rows: np.ndarray) -> None:
         self._resets |= np.asarray(rows, bool)
+        if self._resets.all():  # whatever was remembered, be it no number
+            self._state = self._policy.initial_state(len(self._resets))
 
     def act(self, observations: Mapping[str, Any]) -> np.ndarray:
         seen = {name: torch.from_numpy(np.asarray(observations[name])) for name in self._policy.contract.sensors}

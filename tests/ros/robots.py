@@ -133,7 +133,7 @@ class Driver:
 @contextlib.contextmanager
 def spinning(*nodes: Any) -> Iterator[None]:
     """Nodes of this process, spun in a thread."""
-    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
     executor = SingleThreadedExecutor()
     for node in nodes:
@@ -141,8 +141,9 @@ def spinning(*nodes: Any) -> Iterator[None]:
     ending = threading.Event()
 
     def spin() -> None:
-        while not ending.is_set():
-            executor.spin_once(timeout_sec=0.05)
+        with contextlib.suppress(ExternalShutdownException):
+            while not ending.is_set():
+                executor.spin_once(timeout_sec=0.05)
 
     thread = threading.Thread(target=spin, daemon=True)
     thread.start()

@@ -36,7 +36,7 @@ class World:
         return any(text in status.message for status in self.status)
 
     def ready(self) -> None:
-        until(lambda: any(status.message == "active" for status in self.status), 90.0, "activation")
+        until(lambda: any(status.message == "active" for status in self.status), 200.0, "activation")
         until(self.client.server_is_ready, 30.0)
 
     def send(self, goal):
@@ -161,7 +161,7 @@ def test_a_policy_that_says_it_is_there_ends_its_goal(world, tmp_path):
     with process("ros.policy_node", *parameters(checkpoint=path, autostart=True), log=tmp_path / "log"):
         world.ready()
         result = world.result(world.send(pose_goal(1.0, 5.0)))
-        assert (result.outcome, result.decisions) == (Navigate.Result.STOPPED, 1)
+        assert (result.outcome, result.decisions) == (Navigate.Result.STOPPED, 1), result.message
         assert result.distance_m == pytest.approx(3.0, abs=0.1)
 
 
@@ -171,7 +171,7 @@ def test_a_checkpoint_that_the_robot_cannot_feed_is_refused_by_name(world, tmp_p
     sensors["rgb"] = type(sensors["rgb"])((64, 64, 4), "uint8", 0.0, 255.0)
     path = save_checkpoint(tmp_path / "checkpoint", type(offered)(sensors, offered.actions))
     with process("ros.policy_node", *parameters(checkpoint=path, autostart=True), log=tmp_path / "log"):
-        until(lambda: world.said("the policy reads rgb as uint8 [64, 64, 4]"), 90.0, "the refusal")
+        until(lambda: world.said("the policy reads rgb as uint8 [64, 64, 4]"), 200.0, "the refusal")
         until(world.client.server_is_ready, 30.0)
         assert not world.send(pose_goal(1.0, 5.0)).accepted
 
