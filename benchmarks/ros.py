@@ -1,9 +1,9 @@
 """From a camera's stamp to the stamp of the velocity that the base gets, with memories of different size beside.
 
 Processes of their own over DDS: policy node (a small policy, torch on one thread), safety gate, memory node, and this
-one, which plays the robot: colour and depth at 64 x 64, CameraInfo and odometry at 10 Hz, and a query to the memory twice a
-second. A frame's latency is the stamp of the first velocity on the base's topic after the policy's command for that
-frame, less the frame's stamp; `policy_*` is without the gate, which passes commands on 50 times a second.
+one, which plays the robot: colour and depth at 64 x 64, CameraInfo and odometry at 10 Hz, and a query to the memory
+twice a second. A frame's latency is the stamp of the first velocity on the base's topic after the policy's command for
+that frame, less the frame's stamp; `policy_*` is without the gate, which passes commands on 50 times a second.
 
 The policy has random weights unless --checkpoint names one: that changes what it does, not how long it takes.
 
@@ -31,9 +31,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "ros"))
-sys.path.insert(0, str(ROOT))  # before this folder, where this file is called ros too
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "ros"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before this folder, where this file is called ros too
 
 import numpy as np
 import rclpy
@@ -45,7 +44,7 @@ from robots import Driver, parameters, private_domain, process, save_checkpoint,
 from std_srvs.srv import Trigger
 
 from memory_bank.long_term import Entry, LongTermStore, Pose, StoreConfig
-from ros import contract, interfaces, messages, qos
+from ros import contract, interfaces, messages
 from ros.embedding import DIM
 
 SIZES = (10, 1000, 10_000)
@@ -63,13 +62,7 @@ class Robot:
         self.base_ns: list[int] = []
         self.stored: list[str] = []
         node.create_subscription(self.types.msg.Decision, "policy/decision", self.decisions.append, 100)
-        kind = messages.twist_type(self.robot.base)
-        node.create_subscription(
-            kind,
-            self.robot.base.topic,
-            lambda m: self.base_ns.append(messages.nanoseconds(m.header.stamp)),
-            qos.COMMAND,
-        )
+        node.create_subscription(messages.twist_type(self.robot.base), self.robot.base.topic, self._base, 100)
         node.create_subscription(
             self.types.msg.MemoryEntry, "memory/stored", lambda entry: self.stored.append(entry.id), 100
         )
@@ -77,6 +70,9 @@ class Robot:
         self.arm = node.create_client(Trigger, "safety/arm")
         self.query = node.create_client(self.types.srv.QueryMemory, "memory/query")
         self.list = node.create_client(self.types.srv.ListMemory, "memory/list")
+
+    def _base(self, message: Any) -> None:
+        self.base_ns.append(messages.nanoseconds(message.header.stamp))
 
     def call(self, client: Any, request: Any) -> Any:
         until(client.service_is_ready, _PATIENCE_S, client.srv_name)

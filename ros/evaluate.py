@@ -75,6 +75,8 @@ class EpisodeOutcome:
     said: str
     """How it ended, by the policy's word."""
     seconds: float
+    rearmed: int = 0
+    """Times that the safety gate stopped the robot on the way and the pilot armed it again."""
 
 
 def evaluate(config: EvaluateConfig, say: Callable[[str], object] = print) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def _each(outcomes: Iterator[EpisodeOutcome], way: str, say: Callable[[str], obj
         rate = sum(each.success for each in found) / len(found)
         say(
             f"{way} {outcome.episode}: success {outcome.success:.0f}, {outcome.distance_to_goal_m:.2f} m from the goal "
-            f"after {outcome.steps} steps, {outcome.said}; so far {100 * rate:.0f} %"
+            f"after {outcome.steps} steps, {outcome.said}, armed again {outcome.rearmed} times; so far {rate:.0%}"
         )
     return found
 
@@ -223,12 +225,13 @@ class Pilot:
 
     def __enter__(self) -> Pilot:
         import rclpy
+        from diagnostic_msgs.msg import DiagnosticStatus
         from rcl_interfaces.srv import SetParameters
         from rclpy.action import ActionClient
         from rclpy.executors import SingleThreadedExecutor
         from std_srvs.srv import Trigger
 
-        from ros import interfaces
+        from ros import interfaces, qos
 
         self._types = interfaces.load()
         rclpy.init()
@@ -236,7 +239,10 @@ class Pilot:
         create = self._node.create_client
         self._set = create(SetParameters, "habitat_robot/set_parameters")
         self._reset, self._there = create(Trigger, "habitat_robot/reset"), create(Trigger, "habitat_robot/stop")
-        self._arm = create(Trigger, "safety/arm")
+        self._arm, self._trigger = create(Trigger, "safety/arm"), Trigger.Request
+        self._arming: Any = None
+        self._stopped, self._rearmed = False, 0
+        self._node.create_subscription(DiagnosticStatus, "safety/status", self._watch, qos.LATCHED)
         self._policy = ActionClient(self._node, self._types.action.Navigate, "policy/navigate")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
@@ -280,7 +286,9 @@ class Pilot:
             goal = Navigate.Goal(kind=Navigate.Goal.NAME, text=about["category"])
         result = self._go(goal, timeout_s)
         found = self._judged(result.outcome == Navigate.Result.STOPPED)
-        return _outcome(number, found, int(found.get("steps", 0)), result.message, began)
+        outcome = _outcome(number, found, int(found.get("steps", 0)), result.message, began)
+        outcome.rearmed = self._rearmed
+        return outcome
 
     def _judged(self, arrived: bool) -> dict[str, Any]:
         """Says "I am there" and gives the simulator's metrics; where the policy never said so, it has failed."""
@@ -313,8 +321,20 @@ class Pilot:
                 raise RuntimeError("the policy takes no goals: see policy_node.log")
             time.sleep(1.0)
         result = sending.result().get_result_async()
-        self._wait(result.done, timeout_s + 60.0, "the goal's end")
+        self._rearmed = 0
+        self._wait(lambda: self._armed() and result.done(), timeout_s + 60.0, "the goal's end")
         return result.result().result
+
+    def _armed(self) -> bool:
+        """Arms again, as a person who watches would, where the gate has stopped the robot; True, to go on waiting."""
+        if self._stopped and (self._arming is None or self._arming.done()):
+            self._stopped = False
+            self._rearmed += 1
+            self._arming = self._arm.call_async(self._trigger())
+        return True
+
+    def _watch(self, status: Any) -> None:
+        self._stopped = status.message.startswith("stopped")
 
     def _call(self, client: Any, request: Any) -> Any:
         self._wait(client.service_is_ready, 180.0, client.srv_name)

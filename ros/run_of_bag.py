@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from ros.frames import Frame, FrameSync
 from ros.interfaces import PACKAGE
 from ros.messages import MessageError, Pose
 
-_WAIT_NS = 5_000_000_000
-"""A decision whose picture has not come by then never gets one."""
+_WAIT_NS = 1_000_000_000
+"""What belongs to a decision has been recorded by then, or never."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Run:
         self._decision = f"{prefix}/policy/decision"
         self.bad = 0
         """Messages that break the contract."""
+        self.missing = 0
+        """Decisions whose picture was not recorded."""
 
     def frames(self) -> Iterator[Frame]:
         """All frames, in the order of their recording."""
@@ -67,32 +69,59 @@ class Run:
                 yield frame
 
     def steps(self) -> Iterator[Step]:
-        """The decisions, each with its frame. Raises BagError if the bag holds none."""
-        sync = FrameSync(bool(self._robot.depth.topic), 0.5 / self._robot.camera.rate_hz)
-        frames: dict[int, Frame] = {}
-        waiting: dict[int, Any] = {}
+        """The decisions, each with its picture, depth and odometry; one whose picture was not recorded is left out.
+
+        Raises:
+            BagError: the bag holds none.
+        """
+        colors: dict[int, np.ndarray] = {}
+        depths: dict[int, np.ndarray] = {}
+        waiting: list[Any] = []
         found = 0
         for message in read(self.path, {*self._sensor_topics(), self._decision}):
             if message.topic == self._decision:
                 if message.type != f"{PACKAGE}/msg/Decision":
                     raise BagError(f"{self.path}: {message.topic} is of type {message.type}")
-                decision = message.decoded()
-                waiting[messages.nanoseconds(decision.header.stamp)] = decision
-            else:
-                frame = self._feed(sync, message)
-                if frame is None:
-                    continue
-                frames[frame.stamp_ns] = frame
-            for stamp_ns in sorted(frames.keys() & waiting.keys()):
+                waiting.append(message.decoded())
+                continue
+            self._keep(message, colors, depths)
+            newest = max(colors, default=0)
+            while waiting and messages.nanoseconds(waiting[0].header.stamp) < newest - _WAIT_NS:
+                step = self._step(waiting.pop(0), colors, depths)
+                if step is not None:
+                    found += 1
+                    yield step
+            for kept in (colors, depths):
+                for stamp_ns in [each for each in kept if each < newest - 2 * _WAIT_NS]:
+                    del kept[stamp_ns]
+        for decision in waiting:
+            step = self._step(decision, colors, depths)
+            if step is not None:
                 found += 1
-                decision = waiting.pop(stamp_ns)
-                # The odometry that the node had joined; the one recorded nearest may be another.
-                yield Step(replace(frames.pop(stamp_ns), pose=_pose(decision.pose)), decision)
-            if frames:
-                oldest = max(frames) - _WAIT_NS
-                frames = {stamp_ns: frame for stamp_ns, frame in frames.items() if stamp_ns > oldest}
+                yield step
         if not found:
             raise BagError(f"{self.path} holds no decision of a policy with its pictures ({self._decision})")
+
+    def _step(self, decision: Any, colors: dict[int, np.ndarray], depths: dict[int, np.ndarray]) -> Step | None:
+        stamp_ns = messages.nanoseconds(decision.header.stamp)
+        nearest = min(depths, key=lambda each: abs(each - stamp_ns), default=None)
+        if stamp_ns not in colors or (self._robot.depth.topic and nearest is None):
+            self.missing += 1
+            return None
+        depth_m = None if nearest is None else depths[nearest]
+        return Step(Frame(stamp_ns, colors[stamp_ns], depth_m, _pose(decision.pose)), decision)
+
+    def _keep(self, message: BagMessage, colors: dict[int, np.ndarray], depths: dict[int, np.ndarray]) -> None:
+        robot, frame = self._robot, self._robot.frames.name("camera")
+        body = message.decoded()
+        try:
+            stamp_ns = messages.nanoseconds(body.header.stamp)
+            if message.topic == self._topics["camera.topic"]:
+                colors[stamp_ns] = messages.color_of(body, robot.camera, frame)
+            elif message.topic == self._topics.get("depth.topic"):
+                depths[stamp_ns] = messages.depth_m_of(body, robot.depth, frame)
+        except MessageError:
+            self.bad += 1
 
     def _sensor_topics(self) -> set[str]:
         keys = ("camera.topic", "depth.topic", "odometry.topic")
