@@ -143,6 +143,15 @@ def from_bag(arguments: Annotated[list[str], typer.Argument(metavar="BAG... [KEY
 
 
 @app.command()
+def deploy(arguments: Arguments = None) -> None:
+    """Start a robot's nodes (driver, safety gate, memory, policy) as ROS 2 processes; Ctrl-C ends them in order."""
+    from ros.deploy import DeployConfig
+    from ros.deploy import deploy as run_nodes
+
+    raise typer.Exit(run_nodes(configs.load(DeployConfig, *_split(arguments))))
+
+
+@app.command()
 def doctor() -> None:
     """Check every piece that Engram stands on, and say how to mend what is wrong."""
     from embodied.doctor import main as examine
@@ -152,7 +161,9 @@ def doctor() -> None:
 
 @app.command(name="config")
 def show_config(
-    part: Annotated[str, typer.Argument(metavar="PART", help="demo, houses, record, train, eval, report or serve")],
+    part: Annotated[
+        str, typer.Argument(metavar="PART", help="demo, deploy, houses, record, train, eval, report or serve")
+    ],
     arguments: Arguments = None,
 ) -> None:
     """List every setting of a part, with type, default and meaning; with a config or overrides, print what results."""
@@ -238,6 +249,7 @@ def _schema(part: str) -> Any:
     from embodied.report import ReportConfig
     from embodied.serve.config import ServeConfig
     from embodied.training.registry import DEFAULT, config_class
+    from ros.deploy import DeployConfig
     from sim.houses import HouseDatasetConfig
 
     schemas = {
@@ -248,6 +260,7 @@ def _schema(part: str) -> Any:
         "eval": EvalConfig,
         "report": ReportConfig,
         "serve": ServeConfig,
+        "deploy": DeployConfig,
     }
     if part not in schemas:
         raise ConfigError(f"no part '{part}' has a config; choose one of {', '.join(schemas)}")

@@ -92,8 +92,8 @@ class Graph:
     def node_process(self, module, *ros_arguments, **options):
         return self.run("-m", module, *(["--ros-args", *ros_arguments] if ros_arguments else []), **options)
 
-    def actor(self, name):
-        return Actor(self.run(str(ACTOR), name, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+    def actor(self, name, *arguments):
+        return Actor(self.run(str(ACTOR), name, *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
 
     def ears(self, kind, topic, profile):
         """A list that grows by (time.monotonic(), message)."""
@@ -102,14 +102,21 @@ class Graph:
         return heard
 
     def call(self, kind, service, request=None, timeout_s=START_S):
-        """A service's answer."""
+        """A service's answer. Asks again after a while: a question put to a server that was killed gets none."""
         if service not in self._clients:
             self._clients[service] = self.node.create_client(kind, service)
         client = self._clients[service]
         assert client.wait_for_service(timeout_sec=timeout_s), f"no service {service}"
-        future = client.call_async(request or kind.Request())
-        wait_for(future.done, f"an answer of {service}", timeout_s)
-        return future.result()
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            future = client.call_async(request or kind.Request())
+            pause = time.monotonic() + 8.0
+            while not future.done() and time.monotonic() < pause:
+                time.sleep(0.01)
+            if future.done():
+                return future.result()
+            client.remove_pending_request(future)
+        raise AssertionError(f"{service} does not answer")
 
 
 class Actor:
