@@ -60,13 +60,13 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         yield draft
         for item in (*draft.rglob("*"), draft):
-            _sync(item)
+            sync(item)
         os.chmod(draft, 0o777 & ~_umask())
         if path.exists():  # a folder cannot replace a full one in one step
             shutil.rmtree(path)
         os.replace(draft, path)
         draft = None
-        _sync(path.parent)
+        sync(path.parent)
     except FileError:
         raise
     except OSError as error:
@@ -78,7 +78,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Waits until a file, or a folder's list of names, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -29,6 +29,8 @@ from memory_bank import BankConfig, MemoryBank, MemoryState, StreamConfig, Trace
 from policies.action_expert import ActionExpert, ExpertConfig, Normalizer
 
 PERCEPTUAL, COGNITIVE, STATE = "perceptual", "cognitive", "state"
+VLA = "vla"
+"""The kind of policy that a checkpoint of this one says it is of."""
 
 
 @dataclass

@@ -20,11 +20,10 @@ from torch import Tensor
 
 from embodied import config as configs
 from embodied.checkpoint import Checkpoint, CheckpointError, load
-from embodied.memory_vla import MemoryVla, VlaConfig
+from embodied.memory_vla import VLA, MemoryVla, VlaConfig
 from memory_bank import BankState, MemoryState, Trace
 from policies.action_expert import ActionSpec
 
-VLA = "vla"
 INTACT, ZERO, SHUFFLE, SWAP = "intact", "zero", "shuffle", "swap"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from embodied.agents.expert import EXPERT
 from embodied.config import ConfigError
 from embodied.data import DemonstrationSet, Recorder
 from embodied.data.errors import DataError
@@ -24,7 +25,7 @@ from sim.config import MANIPULATION_TASKS, SimConfig
 from sim.manipulation import write_episodes
 from sim.vector_env import HabitatVectorEnv
 
-EXPERT, CAMERA = "expert_action", "rgb"
+CAMERA = "rgb"
 FPS = 10
 STATE_NAMES = ["x", "y", "z", "qx", "qy", "qz", "qw", "opening"]
 ACTION_NAMES = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"]

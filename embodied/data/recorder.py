@@ -29,7 +29,7 @@ import numpy as np
 
 from embodied.data.errors import DataError
 from embodied.data.library import lerobot_datasets, quiet_libraries
-from embodied.files import FileError, replacing_folder, write_atomically
+from embodied.files import FileError, replacing_folder, sync, write_atomically
 
 STATE_KEY, ACTION_KEY, IMAGE_PREFIX = "observation.state", "action", "observation.images."
 INFO = "meta/info.json"
@@ -337,9 +337,9 @@ class _Draft:
         (self.folder / "about.json").write_text(about, encoding="utf-8")
         self.close()
         for file in (*self.folder.iterdir(), self.folder):
-            _sync(file)
+            sync(file)
         os.replace(self.folder, path)
-        _sync(path.parent)
+        sync(path.parent)
 
     def close(self) -> None:
         for file in self._files.values():
@@ -529,7 +529,7 @@ def _end(spool: Path) -> None:
     done = spool / "done"
     shutil.rmtree(done, ignore_errors=True)
     os.replace(spool / "undo", done)
-    _sync(spool)
+    sync(spool)
     shutil.rmtree(done, ignore_errors=True)
 
 
@@ -545,15 +545,7 @@ def _sync_new(root: Path, before: set[str]) -> None:
     """Waits until what a commit wrote is on the disk."""
     new = {root / name for name in (_stored(root) - before) | set(_REWRITTEN) if (root / name).exists()}
     for path in new | {path.parent for path in new}:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(path)
 
 
 def _lock(root: Path, spool: Path) -> Any:

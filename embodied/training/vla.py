@@ -23,17 +23,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from rich.console import Console
 from torch import Tensor, nn
 
 from embodied import config as configs
-from embodied.checkpoint import TrainingState, load_optimizer_tensors, optimizer_tensors
+from embodied.checkpoint import Checkpoint, Checkpoints, TrainingState, load_optimizer_tensors, optimizer_tensors
 from embodied.config import ConfigError
 from embodied.data import DataConfig, DemonstrationSet, Prefetch, Segment, SegmentConfig, SegmentStream, split_episodes
 from embodied.encoders.base import Encoded
-from embodied.memory_vla import MemoryVla, VlaConfig
+from embodied.memory_vla import VLA, MemoryVla, VlaConfig
 from embodied.training.features import Features, can_be_kept
 from embodied.training.progress import TrainingProgress
 from embodied.training.run import Run, TrainResult, stop_on_signals
@@ -42,15 +42,12 @@ from memory_bank import BankState, MemoryState
 from policies.action_expert import ActionSpec
 from policies.action_expert.actions import KINDS
 
-KIND = "vla"
-"""What a checkpoint says it is of."""
-
 
 @dataclass
 class VlaTrainConfig:
     """Imitation of demonstrations by MemoryVLA."""
 
-    algorithm: str = field(default=KIND, metadata={"help": "which algorithm this config is of"})
+    algorithm: str = field(default=VLA, metadata={"help": "which algorithm this config is of"})
     output: str = field(default="runs/vla", metadata={"help": "the run's folder; a run that is there goes on"})
     seed: int = field(default=0, metadata={"help": "of weights, noise and the order of episodes"})
     data: DataConfig = field(default_factory=DataConfig, metadata={"help": "the demonstrations"})
@@ -133,46 +130,40 @@ def train(config: VlaTrainConfig, console: Console | None = None) -> TrainResult
     console = console or Console()
     if config.torch_threads:
         torch.set_num_threads(config.torch_threads)
-    accelerator = Accelerator(
-        mixed_precision=config.precision,
-        cpu=config.device == "cpu",
-        dataloader_config=DataLoaderConfiguration(),
-    )
+    accelerator = Accelerator(mixed_precision=config.precision, cpu=config.device == "cpu")
     console.quiet = not accelerator.is_main_process
     with contextlib.ExitStack() as stack:
         demonstrations = DemonstrationSet(config.data)
         stack.callback(demonstrations.close)
         learner = Learner(config, demonstrations, accelerator, console)
-        run = stack.enter_context(_opened(config, accelerator, console))
+        run, resumed = stack.enter_context(_opened(config, accelerator, console))
         stack.callback(learner.close)
-        if run.resumed is not None and run.resumed.steps >= config.updates:
-            return TrainResult(run.folder, run.resumed.folder, run.resumed.steps, True, run.resumed.meta["figures"])
-        if run.resumed is not None:
-            learner.restore(run.resumed.training())
+        if resumed is not None and resumed.steps >= config.updates:
+            return TrainResult(run.folder, resumed.folder, resumed.steps, True, resumed.meta["figures"])
+        if resumed is not None:
+            learner.restore(resumed.training())
         progress = stack.enter_context(TrainingProgress(run.folder, config.updates, learner.updates, console))
         stop = stack.enter_context(stop_on_signals())
         saved_s = time.monotonic()
-        while learner.updates < config.updates and not stop:
+        stopping = False
+        while learner.updates < config.updates and not stopping:
             figures = learner.update()
             if config.validate_every and learner.updates % config.validate_every == 0:
                 figures["held_out_loss"] = learner.validate()
             progress.update(learner.updates, figures)
-            if stop or learner.updates == config.updates or time.monotonic() - saved_s > config.checkpoint_s:
+            stopping = _any(bool(stop), accelerator)
+            if stopping or learner.updates == config.updates or time.monotonic() - saved_s > config.checkpoint_s:
                 if accelerator.is_main_process:
                     run.checkpoints.save(
                         learner.updates,
                         learner.averaged_weights(),
-                        {"kind": KIND, **learner.about(), "figures": progress.figures},
+                        {"kind": VLA, **learner.about(), "figures": progress.figures},
                         learner.state(),
                     )
                 saved_s = time.monotonic()
-        return TrainResult(
-            run.folder,
-            run.checkpoints.stored()[-1],
-            learner.updates,
-            learner.updates == config.updates,
-            progress.figures,
-        )
+        accelerator.wait_for_everyone()
+        newest = Checkpoints(Path(config.output)).stored()[-1]
+        return TrainResult(run.folder, newest, learner.updates, learner.updates == config.updates, progress.figures)
 
 
 class Learner:
@@ -388,17 +379,28 @@ class _Objective(nn.Module):
 
 @contextlib.contextmanager
 def _opened(config: VlaTrainConfig, accelerator: Accelerator, console: Console) -> Any:
-    """The run's folder; of many processes the first one holds its lock."""
+    """The run's folder, and the checkpoint to go on from; of many processes the first one holds the lock."""
+    resumed: Checkpoint | None = None
     if not accelerator.is_main_process:
         accelerator.wait_for_everyone()
+        resumed = Checkpoints(Path(config.output)).newest(console.print)
         config = replace(config, output=f"{config.output}/rank_{accelerator.process_index}")
     run = Run(Path(config.output), config, _FREE, config.keep_checkpoints, say=console.print)
     if accelerator.is_main_process:
+        resumed = run.resumed
         accelerator.wait_for_everyone()
     try:
-        yield run
+        yield run, resumed
     finally:
         run.close()
+
+
+def _any(flag: bool, accelerator: Accelerator) -> bool:
+    """Whether it is set in any process: all of them stop together, or those that go on would wait for ever."""
+    if accelerator.num_processes == 1:
+        return flag
+    flags = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device))
+    return bool(flags.item() > 0.0)  # type: ignore[union-attr]
 
 
 def _action_spec(config: VlaTrainConfig, low: np.ndarray, high: np.ndarray) -> ActionSpec:
