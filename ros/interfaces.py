@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import hashlib
 import importlib
 import importlib.metadata
@@ -100,11 +101,16 @@ def build() -> Path:
         digest.update(path.name.encode() + path.read_bytes())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "engram" / "ros" / digest.hexdigest()[:16]
-    if not (folder / PACKAGE).is_dir():
-        print(f"compiling {PACKAGE} for this ROS, once", file=sys.stderr)
-        with replacing_folder(folder) as draft, tempfile.TemporaryDirectory() as generated:
-            _generate(Path(generated), sources)
-            _compile(Path(generated), draft / PACKAGE)
+    if (folder / PACKAGE).is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # nodes that start together compile once
+        if not (folder / PACKAGE).is_dir():
+            print(f"compiling {PACKAGE} for this ROS, once", file=sys.stderr, flush=True)
+            with replacing_folder(folder) as draft, tempfile.TemporaryDirectory() as generated:
+                _generate(Path(generated), sources)
+                _compile(Path(generated), draft / PACKAGE)
     return folder
 
 

@@ -10,12 +10,16 @@ Lifecycle: `configure` loads the checkpoint, holds it against the robot's contra
 contract's topics in the graph, with their types. Only an active node takes goals. With the parameter `autostart` it
 goes through both by itself.
 
+A goal in words, for a policy that goes to places, is looked up in the memory (~/query of the memory node): the goal is
+where the robot stood when it saw the best entry.
+
 No motion without a goal, without a fresh frame, or without an action that is a number: the command is zero. A policy
 with discrete actions is carried out as motions closed on odometry, one decision at the end of each.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import math
@@ -44,9 +48,12 @@ from ros.frames import Frame, FrameSync
 from ros.messages import MessageError, Pose, Velocity
 from ros.motions import Motion, MotionConfig
 from ros.running import declare, declared_contract, run
+from ros.sensors import POINT_GOAL
 
 TYPES = interfaces.load()
 Navigate, Decision = TYPES.action.Navigate, TYPES.msg.Decision
+QueryMemory = TYPES.srv.QueryMemory
+_MEMORY_TIMEOUT_S = 3.0
 _ZERO = Velocity(0.0, 0.0)
 _PARTING_ZEROS = 10
 """Zero commands after a goal's end, then silence."""
@@ -110,6 +117,9 @@ class PolicyNode(LifecycleNode):
             cancel_callback=self._cancel,
         )
         self.create_subscription(PoseStamped, "goal_pose", self._goal_pose, qos.COMMAND)
+        self._memory = self.create_client(QueryMemory, "memory/query")
+        self._odom_in_map = Pose(0.0, 0.0, 0.0)
+        self.create_subscription(PoseStamped, "odom_in_map", self._localised, qos.LATCHED)
         self._listen_to_robot()
         self._thread = threading.Thread(target=self._work, name="policy", daemon=True)
         self._thread.start()
@@ -295,7 +305,7 @@ class PolicyNode(LifecycleNode):
     async def _execute(self, handle: Any) -> Any:
         result, done = Navigate.Result(), Future(executor=self.executor)
         began = time.monotonic()
-        problem = self._begin(handle.request, done, handle)
+        problem = await self._look_up(handle.request) or self._begin(handle.request, done, handle)
         if problem:
             self._diagnostics.publish(WARN, f"goal refused: {problem}", {})
             handle.abort()
@@ -311,6 +321,32 @@ class PolicyNode(LifecycleNode):
         else:
             handle.abort()
         return result
+
+    async def _look_up(self, request: Any) -> str:
+        """Turns words into the place where the memory has seen what they say, for a policy that goes to places; what is
+        wrong, or nothing.
+        """
+        decider = self._decider
+        if request.kind == Navigate.Goal.POSE or decider is None or POINT_GOAL not in decider.contract.sensors:
+            return ""
+        if not self._memory.service_is_ready():
+            return f"the policy goes to places, and no memory is there to ask for '{request.text}': give a pose"
+        future = self._memory.call_async(QueryMemory.Request(text=request.text, limit=1))
+        patience = self.create_timer(_MEMORY_TIMEOUT_S, lambda: future.done() or future.set_result(None))
+        answer = await future
+        self.destroy_timer(patience)
+        if answer is None or not answer.success:
+            return f"the memory says nothing of '{request.text}'" + (f": {answer.message}" if answer else " in time")
+        if not answer.entries:
+            return f"the memory has seen no '{request.text}'"
+        seen = messages.goal_of(PoseStamped(pose=answer.entries[0].pose), "").relative_to(self._odom_in_map)
+        request.kind = Navigate.Goal.POSE
+        request.pose = messages.pose_stamped(seen, messages.stamp_of(0), self._robot.frames.name("odom"))
+        return ""
+
+    def _localised(self, message: PoseStamped) -> None:
+        with contextlib.suppress(MessageError):
+            self._odom_in_map = messages.goal_of(message, self._robot.frames.name("map"))
 
     def _cancel(self, handle: Any) -> CancelResponse:
         self._finish(Navigate.Result.CANCELED, "canceled")
