@@ -122,11 +122,16 @@ class ChunkQueue:
         return True
 
     def at(self, now_s: float) -> np.ndarray | None:
-        """The action [A] for now; None: there is none, stop."""
+        """The action [A] for now; None: there is none, stop. What is over is forgotten."""
         self._chunks = [kept for kept in self._chunks if not self._is_over(kept, now_s)]
-        speaking = [kept for kept in self._chunks if 0 <= kept.index(now_s) < len(kept.actions)]
+        return self.peek(now_s)
+
+    def peek(self, now_s: float) -> np.ndarray | None:
+        """As `at`, for a time to come: nothing is forgotten."""
+        chunks = [kept for kept in self._chunks if not self._is_over(kept, now_s)]
+        speaking = [kept for kept in chunks if 0 <= kept.index(now_s) < len(kept.actions)]
         if not speaking:  # between chunks: the last action goes on for a moment
-            held = [kept for kept in self._chunks if kept.index(now_s) >= len(kept.actions)]
+            held = [kept for kept in chunks if kept.index(now_s) >= len(kept.actions)]
             return held[-1].actions[-1].copy() if held else None
         actions = np.stack([kept.actions[kept.index(now_s)] for kept in speaking])
         if self._config.blend == NEWEST:

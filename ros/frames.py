@@ -24,6 +24,8 @@ class Frame:
     """float32 [H, W], NaN where nothing was seen."""
     pose: Pose
     """Of the base in odom."""
+    joints: np.ndarray | None = None
+    """[J] positions, in the contract's order: m or rad."""
 
 
 class FrameSync:

@@ -1,4 +1,4 @@
-"""A trained policy as a managed ROS 2 node: goals in, velocities out.
+"""A trained policy as a managed ROS 2 node: goals in, velocities or joint trajectories out.
 
 ::
 
@@ -14,7 +14,9 @@ A goal in words, for a policy that goes to places, is looked up in the memory (~
 where the robot stood when it saw the best entry.
 
 No motion without a goal, without a fresh frame, or without an action that is a number: the command is zero. A policy
-with discrete actions is carried out as motions closed on odometry, one decision at the end of each.
+with discrete actions is carried out as motions closed on odometry, one decision at the end of each. A MemoryVLA that
+moves joints is given instructions, and its chunks go to joints.command_topic: the next is inferred while one is carried
+out, and each trajectory is what is to come of both, blended.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +40,13 @@ from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from ros import interfaces, messages, qos
 from ros.chunks import NEWEST, ChunkConfig, ChunkError, ChunkQueue
 from ros.contract import IMAGE, ContractMismatch
-from ros.deciders import Decider, NavigationDecider
+from ros.deciders import Decider, VlaDecider, load_decider
 from ros.diagnostics import ERROR, OK, WARN, Diagnostics
 from ros.frames import Frame, FrameSync
 from ros.messages import MessageError, Pose, Velocity
@@ -95,6 +99,7 @@ class PolicyNode(LifecycleNode):
         self._zeros = 0
         self._lock = threading.RLock()
         self._frames = FrameSync(bool(robot.depth.topic), 0.5 / robot.camera.rate_hz)
+        self._joints: np.ndarray | None = None
         self._arrived: dict[str, float] = {}
         self._bad: dict[str, tuple[float, str]] = {}
         self._latencies_s: deque[float] = deque(maxlen=500)
@@ -141,7 +146,7 @@ class PolicyNode(LifecycleNode):
         try:
             if not self._checkpoint:
                 raise ContractMismatch("no checkpoint: set the parameter checkpoint to its folder")
-            decider = NavigationDecider(Path(self._checkpoint), self._robot, self._seed)
+            decider = load_decider(Path(self._checkpoint), self._robot, self._seed)
             took_s = decider.warm_up()
         except (ValueError, OSError) as error:
             return self._refuse(" ".join(str(error).split()))
@@ -149,7 +154,7 @@ class PolicyNode(LifecycleNode):
             self._decider = decider
         gc.collect()
         gc.freeze()
-        reads = ", ".join(decider.contract.sensors)
+        reads = ", ".join(decider.reads)
         self._diagnostics.publish(OK, f"configured: reads {reads}; {1e3 * took_s:.0f} ms a decision", {})
         return TransitionCallbackReturn.SUCCESS
 
@@ -202,6 +207,7 @@ class PolicyNode(LifecycleNode):
         """Which topic that the policy needs is missing or of another type; empty if none."""
         wanted = ["camera.topic", "camera.info_topic", "odometry.topic"]
         wanted += ["depth.topic"] if self._robot.depth.topic else []
+        wanted += ["joints.topic"] if self._robot.joints.topic else []
         topics, types = self._robot.topics(), self._robot.types()
         for key in wanted:
             topic = topics[key]
@@ -223,6 +229,9 @@ class PolicyNode(LifecycleNode):
         self._listen(Odometry, robot.odometry.topic, "odometry", self._odometry)
         if robot.depth.topic:
             self._listen(Image, robot.depth.topic, "depth", self._depth)
+        if robot.joints.topic:
+            self._listen(JointState, robot.joints.topic, "joints", self._joint_state)
+            self._trajectories = self.create_publisher(JointTrajectory, robot.joints.command_topic, qos.COMMAND)
 
     def _listen(self, kind: type, topic: str, name: str, use: Callable[[Any], None]) -> None:
         self.create_subscription(kind, topic, functools.partial(self._received, name, use), qos.SENSOR_READER)
@@ -255,6 +264,9 @@ class PolicyNode(LifecycleNode):
         stamp_ns = messages.nanoseconds(message.header.stamp)
         self._complete(lambda: self._frames.pose(stamp_ns, pose))
 
+    def _joint_state(self, message: JointState) -> None:
+        self._joints = messages.joints_of(message, self._robot.joints)
+
     def _camera_info(self, message: CameraInfo) -> None:
         messages.check_camera_info(message, self._robot.camera, self._robot.frames.name("camera"))
         with self._lock:
@@ -265,19 +277,18 @@ class PolicyNode(LifecycleNode):
             frame = add()
             if frame is None or self._goal is None or not self._wants(frame):
                 return
-            self._next_frame = frame
+            self._next_frame = replace(frame, joints=self._joints)
             self._wake.notify()
 
     def _wants(self, frame: Frame) -> bool:
         """Whether this frame is to be decided on."""
-        if self._is_discrete:
+        decider = self._decider
+        if decider is None or decider.motions:
             return self._motion is None
-        due_ns = self._decided_ns + 0.8e9 / self._robot.actions.rate_hz
+        if self._queue.remaining_s(frame.stamp_ns / 1e9) > decider.lead_s:
+            return False
+        due_ns = self._decided_ns + 0.8e9 * decider.period_s
         return not self._decided_ns <= frame.stamp_ns < due_ns
-
-    @property
-    def _is_discrete(self) -> bool:
-        return self._decider is not None and self._decider.contract.actions.kind == "discrete"
 
     def _blind(self) -> str:
         """Why the robot must not move by what it sees; empty if it may."""
@@ -285,6 +296,8 @@ class PolicyNode(LifecycleNode):
         inputs = {"camera": robot.camera.deadline_s, "odometry": robot.odometry.deadline_s}
         if robot.depth.topic:
             inputs["depth"] = robot.depth.deadline_s
+        if robot.joints.topic:
+            inputs["joints"] = robot.joints.deadline_s
         for name, deadline_s in inputs.items():
             age_s = now - self._arrived.get(name, -math.inf)
             if age_s > deadline_s:
@@ -327,7 +340,8 @@ class PolicyNode(LifecycleNode):
         wrong, or nothing.
         """
         decider = self._decider
-        if request.kind == Navigate.Goal.POSE or decider is None or POINT_GOAL not in decider.contract.sensors:
+        drives = decider is not None and decider.sensors is not None and POINT_GOAL in decider.reads
+        if request.kind == Navigate.Goal.POSE or not drives:
             return ""
         if not self._memory.service_is_ready():
             return f"the policy goes to places, and no memory is there to ask for '{request.text}': give a pose"
@@ -363,16 +377,20 @@ class PolicyNode(LifecycleNode):
                 return f"no odometry yet: {self._blind()}"
             place = None
             try:
-                if request.kind == Navigate.Goal.POSE:
-                    place = self._place_of(request.pose, start)
-                elif request.kind != Navigate.Goal.NAME:
-                    raise ContractMismatch("the policy does not follow instructions: give a pose or a name")
-                self._decider.sensors.begin(start, place, request.text, self._keeps_start and self._goals > 0)
+                if self._decider.sensors is None:
+                    if request.kind != Navigate.Goal.INSTRUCTION or not request.text.strip():
+                        raise ContractMismatch("the policy does what it is told in words: give an instruction")
+                else:
+                    if request.kind == Navigate.Goal.POSE:
+                        place = self._place_of(request.pose, start)
+                    elif request.kind != Navigate.Goal.NAME:
+                        raise ContractMismatch("the policy does not follow instructions: give a pose or a name")
+                    self._decider.sensors.begin(start, place, request.text, self._keeps_start and self._goals > 0)
             except (ValueError, MessageError) as error:
                 return str(error)
             self._goals += 1
             if not self._keeps_start or self._goals == 1:
-                self._decider.begin(self._seed + self._goals - 1)
+                self._decider.begin(self._seed + self._goals - 1, request.text)
             goal = _Goal(self._goals, request, start, place, self.get_clock().now().nanoseconds)
             goal.done = done
             self._queue.clear()
@@ -403,6 +421,7 @@ class PolicyNode(LifecycleNode):
             pose = self._frames.newest_pose
             distance_m = self._distance_m(goal, pose) if pose is not None else math.nan
         self._send(_ZERO)
+        self._send_trajectory()
         if goal.done is not None and not goal.done.done():
             goal.done.set_result((outcome, message, goal, distance_m))
         self._report()
@@ -428,13 +447,13 @@ class PolicyNode(LifecycleNode):
                 continue
             began = time.perf_counter()
             try:
-                action = decider.decide(frame)
+                chunk = decider.decide(frame)
             except Exception as error:
                 self._finish(Navigate.Result.FAULT, f"the policy failed: {' '.join(str(error).split())}")
                 continue
-            self._decided(goal, frame, np.asarray(action, np.float64), time.perf_counter() - began)
+            self._decided(goal, decider, frame, np.asarray(chunk, np.float64), time.perf_counter() - began)
 
-    def _decided(self, goal: _Goal, frame: Frame, action: np.ndarray, took_s: float) -> None:
+    def _decided(self, goal: _Goal, decider: Decider, frame: Frame, chunk: np.ndarray, took_s: float) -> None:
         outcome: tuple[int, str] | None = None
         with self._lock:
             if self._goal is not goal:
@@ -443,20 +462,21 @@ class PolicyNode(LifecycleNode):
             now_s = self.get_clock().now().nanoseconds / 1e9
             velocity = _ZERO
             try:
-                if self._is_discrete:
-                    outcome = self._begin_motion(action, frame, now_s)
+                if decider.motions:
+                    outcome = self._begin_motion(decider.motions[int(chunk[0, 0])], frame, now_s)
                 else:
-                    self._queue.add(action[None], frame.stamp_ns / 1e9, 1.0 / self._robot.actions.rate_hz, now_s)
-                    if self._robot.actions.is_still(*self._robot.actions.velocity(action)):
+                    self._queue.add(chunk, frame.stamp_ns / 1e9, decider.period_s, now_s)
+                    drives = decider.sensors is not None
+                    if drives and self._robot.actions.is_still(*self._robot.actions.velocity(chunk[0])):
                         outcome = Navigate.Result.STOPPED, "the policy says that it is there"
             except ChunkError as error:
                 outcome = Navigate.Result.FAULT, f"the policy's action is no number: {error}"
             if outcome is None:
                 velocity = self._velocity_now()
-            sent_ns = self._send(velocity)
+            sent_ns = self._send(velocity) if decider.sensors is not None else self._send_trajectory()
             latency_s = (sent_ns - frame.stamp_ns) / 1e9
             self._latencies_s.append(latency_s)
-            decision = self._described(goal, frame, action, velocity)
+            decision = self._described(goal, frame, chunk, velocity)
             goal.decisions += 1
         decision.commanded, decision.inference_s = messages.stamp_of(sent_ns), took_s
         decision.latency_s = latency_s
@@ -468,19 +488,17 @@ class PolicyNode(LifecycleNode):
         if outcome is not None:
             self._finish(*outcome)
 
-    def _begin_motion(self, action: np.ndarray, frame: Frame, now_s: float) -> tuple[int, str] | None:
-        assert self._decider is not None
-        name = self._decider.contract.actions.names[int(action[0])]
+    def _begin_motion(self, name: str, frame: Frame, now_s: float) -> tuple[int, str] | None:
         if name == "stop":
             return Navigate.Result.STOPPED, "the policy says that it is there"
         self._motion = Motion(name, frame.pose, now_s, self._robot.actions, self._motions)
         return None
 
-    def _described(self, goal: _Goal, frame: Frame, action: np.ndarray, velocity: Velocity) -> Any:
+    def _described(self, goal: _Goal, frame: Frame, chunk: np.ndarray, velocity: Velocity) -> Any:
         decision = Decision(goal_number=goal.number, number=goal.decisions, goal_kind=goal.request.kind)
         decision.header.stamp = messages.stamp_of(frame.stamp_ns)
         decision.header.frame_id = self._robot.frames.name("odom")
-        decision.goal_text, decision.action = goal.request.text, [float(number) for number in action]
+        decision.goal_text, decision.action = goal.request.text, [float(number) for number in chunk.flat]
         for name, pose in (("start", goal.start), ("pose", frame.pose), ("goal", goal.place)):
             if pose is not None:
                 setattr(decision, name, messages.pose_stamped(pose, decision.header.stamp, "").pose)
@@ -498,6 +516,9 @@ class PolicyNode(LifecycleNode):
                     self._send(_ZERO)
                 return
             self._send(self._velocity_now())
+            if self._blind() and len(self._queue):  # the joints hold, too
+                self._queue.clear()
+                self._send_trajectory()
             timed_out = self.get_clock().now().nanoseconds - self._goal.began_ns > self._timeout_s * 1e9
         if timed_out:
             self._finish(Navigate.Result.TIMEOUT, f"not there after {self._timeout_s:g} s")
@@ -513,8 +534,32 @@ class PolicyNode(LifecycleNode):
             if self._motion.done:
                 self._motion = None
             return velocity
+        if self._decider is None or self._decider.sensors is None:
+            return _ZERO
         action = self._queue.at(now_s)
         return _ZERO if action is None else Velocity(*self._robot.actions.velocity(action))
+
+    def _send_trajectory(self) -> int:
+        """Publishes what is to come of the joints' chunks, blended; nothing to come is an empty trajectory, which means
+        hold. Its stamp, nanoseconds.
+        """
+        now = self.get_clock().now()
+        decider = self._decider
+        if not isinstance(decider, VlaDecider):
+            return now.nanoseconds
+        message = JointTrajectory(joint_names=list(decider.names))
+        message.header.stamp, now_s = now.to_msg(), now.nanoseconds / 1e9
+        left_s = 0.0 if self._blind() else self._queue.remaining_s(now_s)
+        for number in range(1, 1 + int(left_s / decider.period_s)):
+            after_s = number * decider.period_s
+            positions = self._queue.peek(now_s + after_s)
+            if positions is None:
+                break
+            point = JointTrajectoryPoint(positions=positions.tolist())
+            point.time_from_start.sec, point.time_from_start.nanosec = int(after_s), int(1e9 * (after_s % 1.0))
+            message.points.append(point)
+        self._trajectories.publish(message)
+        return now.nanoseconds
 
     def _send(self, velocity: Velocity) -> int:
         """Publishes a command; its stamp, nanoseconds."""

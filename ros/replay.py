@@ -105,7 +105,7 @@ def replayed(run: Run, checkpoint: Path, robot: RobotContract, seed: int, keep_m
                 decider.begin(seed + goal - 1)
         gap, due = decision.number - due, decision.number + 1
         began = time.perf_counter()
-        action = np.asarray(decider.decide(step.frame), np.float64)
+        action = np.asarray(decider.decide(step.frame)[0], np.float64)
         yield Replayed(step, action, time.perf_counter() - began, gap)
 
 

@@ -77,6 +77,29 @@ def save_checkpoint(
     return folder
 
 
+def save_vla(folder: Path, joints: tuple[str, ...]) -> Path:
+    """An untrained MemoryVLA that moves joints, and reads their positions, as a checkpoint: chunks of 4 at 10 Hz."""
+    from embodied.memory_vla import MemoryVla, VlaConfig
+    from policies.action_expert import ActionSpec
+
+    config = VlaConfig(perceptual_dim=16, cognitive_dim=32)
+    config.encoder.name, config.encoder.image_size, config.encoder.small_cnn.channels = "small_cnn", 16, [8, 16]
+    config.memory.capacity = 3
+    config.expert.size, config.expert.width, config.expert.layers, config.expert.horizon = "custom", 32, 1, 8
+    config.expert.inference_steps, config.expert.guidance = 4, 1.0
+    torch.manual_seed(0)
+    policy = MemoryVla(config, ["front"], len(joints), len(joints))
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter += 0.15 * torch.randn_like(parameter)
+    size = len(joints)
+    spec = ActionSpec("joint_position", joints, ("rad",) * size, (-1.5,) * size, (1.5,) * size)
+    contract = {"cameras": {"front": [32, 32]}, "state_size": size, "action": spec.to_json(), "fps": 10}
+    meta = {"kind": "vla", "steps": 0, "config": {"policy": configs.to_dict(config)}}
+    checkpoints.save(folder, policy.trained_state(), {**meta, "contract": {**contract, "stride": [2, 4]}})
+    return folder
+
+
 def private_domain() -> str:
     """A DDS domain that others on this machine hardly use, for the whole test process and its children."""
     domain = str(random.SystemRandom().randint(120, 229))

@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("rclpy")
 
 import rclpy
-from geometry_msgs.msg import Point
-from robots import Driver, parameters, private_domain, process, spinning, until
+from geometry_msgs.msg import Point, PoseStamped
+from rclpy.action import ActionClient
+from robots import Driver, parameters, private_domain, process, save_checkpoint, spinning, until
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -120,6 +121,39 @@ def test_it_is_saved_cleared_and_loaded(world, tmp_path):
         back = world.ask("list")
         assert [entry.id for entry in back.entries] == ids
         assert bytes(world.ask("query", limit=1, with_images=True).entries[0].image.data[:3]) == b"\xff\xd8\xff"
+
+
+def test_a_goal_in_words_is_the_place_where_it_was_seen(world, tmp_path):
+    node, Navigate = world.node, TYPES.action.Navigate
+    client, decisions = ActionClient(node, Navigate, "policy/navigate"), []
+    node.create_subscription(TYPES.msg.Decision, "policy/decision", decisions.append, 10)
+    localised = node.create_publisher(PoseStamped, "odom_in_map", qos.LATCHED)
+    odom_in_map = messages.Pose(10.0, 0.0, np.pi / 2)
+    localised.publish(messages.pose_stamped(odom_in_map, messages.stamp_of(1), "map"))
+    path = save_checkpoint(tmp_path / "checkpoint", bias=(0.0, 0.0))
+
+    def go(text):
+        sending = client.send_goal_async(Navigate.Goal(kind=Navigate.Goal.NAME, text=text))
+        until(sending.done, 200.0, "an answer")
+        return sending.result()
+
+    with (
+        process("ros.policy_node", *parameters(checkpoint=path, autostart=True), log=tmp_path / "log"),
+        process("ros.memory_node", *arguments(tmp_path), log=tmp_path / "log"),
+    ):
+        until(lambda: world.stored, 200.0, "memories")
+        world.caption.publish(String(data="a red chair"))
+        chair = until(lambda: [entry for entry in world.stored if entry.text], 60.0, "a memory of the chair")[0]
+        assert chair.pose.position.x == pytest.approx(10.0 - world.driver.pose.y_m, abs=0.5)
+        until(client.server_is_ready, 200.0, "the policy")
+        until(lambda: go("red chair").accepted, 200.0, "a goal")
+        decision = until(lambda: decisions, 60.0, "decisions")[-1]
+        there = messages.goal_of(PoseStamped(pose=chair.pose), "").relative_to(odom_in_map)
+        assert (decision.goal.position.x, decision.goal.position.y) == pytest.approx(there[:2], abs=0.3)
+        result = go("unicorn").get_result_async()
+        until(result.done, 30.0, "a result")
+        assert result.result().result.outcome == Navigate.Result.REJECTED
+        assert "has seen no 'unicorn'" in result.result().result.message
 
 
 def test_nothing_acknowledged_is_lost_by_kill_9(world, tmp_path):

@@ -11,7 +11,19 @@ pytest.importorskip("rclpy")
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.action import ActionClient
-from robots import Driver, parameters, policy_contract, private_domain, process, save_checkpoint, spinning, until
+from robots import (
+    Driver,
+    parameters,
+    policy_contract,
+    private_domain,
+    process,
+    save_checkpoint,
+    save_vla,
+    spinning,
+    until,
+)
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
 
 from ros import contract, interfaces, messages, qos
 from ros.messages import Pose
@@ -190,6 +202,45 @@ def test_discrete_actions_are_motions_closed_on_odometry(world, tmp_path):
             assert moved.x_m == pytest.approx(0.25, abs=0.08)
         else:
             assert moved.yaw_rad == pytest.approx({"turn_left": 1, "turn_right": -1}[name] * math.radians(30), abs=0.12)
+
+
+def test_a_memory_vla_moves_joints_chunk_by_chunk_and_holds_without_their_states(world, tmp_path):
+    joints = ("shoulder", "elbow")
+    path = save_vla(tmp_path / "checkpoint", joints)
+    overrides = "['joints.topic=joint_states', 'joints.names=[shoulder, elbow]', 'joints.deadline_s=0.5']"
+    settings = parameters(checkpoint=path, autostart=True, contract_overrides=overrides, chunks__blend="real_time")
+    trajectories, node = [], world.node
+    node.create_subscription(JointTrajectory, "policy/joint_trajectory", trajectories.append, 10)
+    states = node.create_publisher(JointState, "joint_states", qos.SENSOR_WRITER)
+    on = [True]
+
+    def publish():
+        if on[0]:
+            state = JointState(name=["elbow", "wrist", "shoulder"], position=[0.1, 9.0, 0.2])
+            state.header.stamp = node.get_clock().now().to_msg()
+            states.publish(state)
+
+    node.create_timer(0.05, publish)
+    with process("ros.policy_node", *settings, log=tmp_path / "log"):
+        world.ready()
+        result = world.result(world.send(pose_goal(1.0, 1.0)))
+        assert "give an instruction" in result.message
+        handle = world.send(Navigate.Goal(kind=Navigate.Goal.INSTRUCTION, text="press the red button"))
+        until(lambda: sum(bool(each.points) for each in trajectories) >= 4, 60.0, "four trajectories")
+        for trajectory in [each for each in trajectories if each.points]:
+            assert trajectory.joint_names == list(joints)
+            times = [point.time_from_start.sec + 1e-9 * point.time_from_start.nanosec for point in trajectory.points]
+            assert times == sorted(set(times))
+            assert len(times) <= 8
+            assert all(abs(number) <= 1.5 for point in trajectory.points for number in point.positions)
+        on[0] = False
+        until(lambda: not trajectories[-1].points, 10.0, "holding without joint states")
+        on[0] = True
+        until(lambda: trajectories[-1].points, 20.0, "motion again")
+        handle.cancel_goal_async()
+        assert world.result(handle).outcome == Navigate.Result.CANCELED
+        until(lambda: not trajectories[-1].points, 5.0, "holding after the goal")
+    assert all(velocity == (0.0, 0.0) for _, velocity in world.driver.commands)
 
 
 def pose_of(decision) -> Pose:

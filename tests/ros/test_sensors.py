@@ -20,6 +20,7 @@ from ros.messages import Pose, wrapped
 from ros.motions import Motion, MotionConfig
 from ros.sensors import Sensors
 
+ROBOT = contract.load()
 poses = st.builds(Pose, st.floats(-9, 9), st.floats(-9, 9), st.floats(-3.1, 3.1))
 
 
@@ -31,7 +32,7 @@ def frame(pose: Pose, side: int = 64) -> Frame:
 
 @given(poses, poses, poses)
 def test_goal_gps_and_compass_are_of_one_geometry(start, here, goal):
-    sensors = Sensors(policy_contract(), contract.load())
+    sensors = Sensors(policy_contract(), ROBOT)
     sensors.begin(start, goal)
     seen = sensors.observe(frame(here))
     ahead, right = map(float, seen["gps"])
@@ -45,7 +46,7 @@ def test_goal_gps_and_compass_are_of_one_geometry(start, here, goal):
 
 
 def test_pictures_come_at_the_size_and_scale_of_the_policy():
-    sensors = Sensors(policy_contract(side=32), contract.load())
+    sensors = Sensors(policy_contract(side=32), ROBOT)
     sensors.begin(Pose(0.0, 0.0, 0.0), Pose(1.0, 0.0, 0.0))
     seen = sensors.observe(frame(Pose(0.0, 0.0, 0.0)))
     for name, sensor in policy_contract(side=32).sensors.items():
@@ -54,17 +55,17 @@ def test_pictures_come_at_the_size_and_scale_of_the_policy():
 
 
 def test_goals_of_another_kind_are_refused():
-    sensors = Sensors(policy_contract(goal="object"), contract.load())
+    sensors = Sensors(policy_contract(goal="object"), ROBOT)
     with pytest.raises(ContractMismatch, match="no 'sofa'; it can look for chair, bed, plant"):
         sensors.begin(Pose(0.0, 0.0, 0.0), category="sofa")
     sensors.begin(Pose(0.0, 0.0, 0.0), category="bed")
     assert sensors.observe(frame(Pose(0.0, 0.0, 0.0)))["objectgoal"] == 1
     with pytest.raises(ContractMismatch, match="give a pose"):
-        Sensors(policy_contract(), contract.load()).begin(Pose(0.0, 0.0, 0.0), category="bed")
+        Sensors(policy_contract(), ROBOT).begin(Pose(0.0, 0.0, 0.0), category="bed")
 
 
 def test_positions_go_on_from_goal_to_goal_where_memory_does():
-    sensors = Sensors(policy_contract(), contract.load())
+    sensors = Sensors(policy_contract(), ROBOT)
     sensors.begin(Pose(0.0, 0.0, 0.0), Pose(1.0, 0.0, 0.0))
     sensors.begin(Pose(2.0, 0.0, 0.0), Pose(5.0, 0.0, 0.0), keep_start=True)
     assert sensors.observe(frame(Pose(2.0, 0.0, 0.0)))["gps"].tolist() == [2.0, 0.0]
