@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mcap.exceptions import McapError
+from mcap.records import Channel, Message, Schema
 from mcap.stream_reader import StreamReader
 from mcap.well_known import SchemaEncoding
 from mcap.writer import Writer
@@ -103,8 +104,8 @@ def read(path: Path, topics: Collection[str] = ()) -> Iterator[BagMessage]:
         files = sorted(path.glob("*.mcap"))
         if not files:
             raise BagError(f"no .mcap file in {path}")
-        for file in files:
-            yield from read(file, topics)
+        for each in files:
+            yield from read(each, topics)
         return
     try:
         with open(path, "rb") as file:
@@ -112,14 +113,13 @@ def read(path: Path, topics: Collection[str] = ()) -> Iterator[BagMessage]:
             channels: dict[int, tuple[str, str]] = {}
             try:
                 for record in StreamReader(file).records:
-                    kind = type(record).__name__
-                    if kind == "Schema":
+                    if isinstance(record, Schema):
                         schemas[record.id] = record.name
-                    elif kind == "Channel":
+                    elif isinstance(record, Channel):
                         if record.message_encoding != "cdr":
                             raise BagError(f"{path}: {record.topic} is in {record.message_encoding}, not in cdr")
                         channels[record.id] = record.topic, schemas.get(record.schema_id, "")
-                    elif kind == "Message":
+                    elif isinstance(record, Message):
                         topic, name = channels[record.channel_id]
                         if not topics or topic in topics:
                             yield BagMessage(topic, name, record.log_time, record.data)

@@ -511,7 +511,7 @@ class PolicyNode(LifecycleNode):
     def _tick(self) -> None:
         with self._lock:
             if self._goal is None:
-                if self._zeros > 0 and self._active:
+                if self._zeros > 0:
                     self._zeros -= 1
                     self._send(_ZERO)
                 return
