@@ -31,6 +31,8 @@ Arguments = Annotated[
 ]
 
 app.add_typer(metaworld_app, name="metaworld")
+data_app = typer.Typer(no_args_is_help=True, help="Data sets: from a robot's bags.")
+app.add_typer(data_app, name="data")
 
 
 @app.callback()
@@ -139,6 +141,31 @@ def serve(arguments: Arguments = None) -> None:
     from embodied.serve.server import serve as run_server
 
     run_server(config)
+
+
+@app.command()
+def replay(
+    bag: Annotated[str, typer.Argument(metavar="BAG", help="An MCAP bag of a robot's run.")],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
+) -> None:
+    """Play a bag to a policy again, step by step: `embodied replay RUN.mcap checkpoint=...`."""
+    import json
+
+    from ros.replay import ReplayConfig
+    from ros.replay import replay as run_replay
+
+    print(json.dumps(run_replay(configs.load(ReplayConfig, None, [f"bag={bag}", *(overrides or [])]))))
+
+
+@data_app.command(name="from-bag")
+def from_bag(arguments: Annotated[list[str], typer.Argument(metavar="BAG... [KEY=VALUE]...")]) -> None:
+    """Turn MCAP bags into a LeRobot data set: `embodied data from-bag RUN.mcap output=data/runs`."""
+    from ros.from_bag import FromBagConfig
+    from ros.from_bag import from_bag as convert
+
+    bags = [argument for argument in arguments if "=" not in argument]
+    overrides = [argument for argument in arguments if "=" in argument]
+    print(convert(configs.load(FromBagConfig, None, [f"bags={bags}", *overrides])))
 
 
 @app.command()

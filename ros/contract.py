@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO, ODOMETRY = "sensor_msgs/msg/CameraInfo", "nav_msgs/msg/Odometry"
 TWIST, TWIST_STAMPED = "geometry_msgs/msg/Twist", "geometry_msgs/msg/TwistStamped"
-JOINT_STATE = "sensor_msgs/msg/JointState"
+JOINT_STATE, JOINT_TRAJECTORY = "sensor_msgs/msg/JointState", "trajectory_msgs/msg/JointTrajectory"
 
 COLOR_ENCODINGS = ("rgb8", "bgr8", "mono8", "mono16")
 DEPTH_ENCODINGS = ("16UC1", "32FC1")
@@ -126,6 +126,7 @@ class Joints:
     """Joint states of an arm, for policies that read them."""
 
     topic: str = field(default="", metadata={"help": f"{JOINT_STATE}; empty: there are none"})
+    command_topic: str = field(default="policy/joint_trajectory", metadata={"help": JOINT_TRAJECTORY})
     names: list[str] = field(default_factory=list, metadata={"help": "joints in the order that policies know"})
     rate_hz: float = field(default=50.0, metadata={"help": "states a second"})
     deadline_s: float = field(default=0.2, metadata={"help": "without a new one for so long, joints are stale"})
@@ -272,7 +273,7 @@ class RobotContract:
             topics |= {"depth.topic": self.depth.topic, "depth.info_topic": self.depth.info_topic}
         topics |= {"odometry.topic": self.odometry.topic}
         if self.joints.topic:
-            topics |= {"joints.topic": self.joints.topic}
+            topics |= {"joints.topic": self.joints.topic, "joints.command_topic": self.joints.command_topic}
         return topics | {"command.topic": self.command.topic, "base.topic": self.base.topic}
 
     def types(self) -> dict[str, str]:
@@ -280,7 +281,7 @@ class RobotContract:
         types = {"camera.topic": self.camera.type, "depth.topic": self.depth.type}
         types |= {"camera.info_topic": CAMERA_INFO, "depth.info_topic": CAMERA_INFO, "joints.topic": JOINT_STATE}
         types |= {"odometry.topic": self.odometry.type, "command.topic": self.command.type}
-        types |= {"base.topic": self.base.type}
+        types |= {"base.topic": self.base.type, "joints.command_topic": JOINT_TRAJECTORY}
         return {topic: types[key] for key, topic in self.topics().items()}
 
     def depth_unit(self, metres: np.ndarray) -> np.ndarray:

@@ -20,6 +20,8 @@ step of the episode.
 - `~/episode` (std_msgs/msg/String, JSON, kept): {episode_id, scene_id, index, running, category, goal_m ([x, y] in
   odom), start ([x_m, y_m, yaw_rad] of odom in map), result (null, or {success, spl, distance_to_goal, ..., steps})}.
 
+- `odom_in_map` (geometry_msgs/msg/PoseStamped, kept): where odom lies in map, for who remembers places.
+
 Frames: odom lies where the episode began, X ahead. map is the scene: X is Habitat's -Z, Y its -X, Z its Y.
 """
 
@@ -118,6 +120,7 @@ class HabitatRobotNode(Node):
             self._depth_info = self.create_publisher(CameraInfo, robot.depth.info_topic, driver)
         self._odometry = self.create_publisher(Odometry, robot.odometry.topic, driver)
         self._goal = self.create_publisher(PoseStamped, "~/goal", qos.LATCHED)
+        self._odom_in_map = self.create_publisher(PoseStamped, "odom_in_map", qos.LATCHED)
         self._episode = self.create_publisher(String, "~/episode", qos.LATCHED)
         self._diagnostics = Diagnostics(self, robot.robot)
 
@@ -197,6 +200,8 @@ class HabitatRobotNode(Node):
         self._announce()
 
     def _announce(self) -> None:
+        map_frame = self._contract.frames.name("map")
+        self._odom_in_map.publish(messages.pose_stamped(self._start, self._stamp(), map_frame))
         self._episode.publish(String(data=json.dumps(_finite(self._about))))
         if self._about["goal_m"] is not None and self._about["running"]:
             x_m, y_m = self._about["goal_m"]

@@ -16,9 +16,9 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 
-from ros.contract import IMAGE, TWIST_STAMPED, Camera, Command, Depth, RobotContract
+from ros.contract import IMAGE, TWIST_STAMPED, Camera, Command, Depth, Joints, RobotContract
 from ros.safety import Velocity
 
 _PIXEL = {  # encoding -> element type, channels (sensor_msgs/image_encodings)
@@ -264,6 +264,20 @@ def goal_of(message: PoseStamped, frame: str) -> Pose:
     if message.header.frame_id != frame:
         raise MessageError(f"its frame is '{message.header.frame_id}', and goals are given in '{frame}'")
     return _planar(message.pose)
+
+
+def joints_of(message: JointState, joints: Joints) -> np.ndarray:
+    """Positions [J] of the contract's joints, in its order, m or rad. Raises MessageError."""
+    if nanoseconds(message.header.stamp) <= 0:
+        raise MessageError("its stamp is zero: the driver must stamp its messages")
+    places = {name: place for place, name in enumerate(message.name)}
+    missing = [name for name in joints.names if places.get(name, len(message.position)) >= len(message.position)]
+    if missing:
+        raise MessageError(f"it has no position of {', '.join(missing)}")
+    positions = np.array([message.position[places[name]] for name in joints.names], np.float32)
+    if not np.isfinite(positions).all():
+        raise MessageError("its positions hold NaN or infinity")
+    return positions
 
 
 def odometry(pose: Pose, velocity: Velocity, stamp: Time, contract: RobotContract) -> Odometry:

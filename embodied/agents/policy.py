@@ -25,7 +25,8 @@ class PolicyAgent:
 
     Args:
         path: a checkpoint's folder, or a run's (its newest checkpoint).
-        env: the environment it will act in.
+        env: the environment it will act in; None: one row of something that holds itself against `contract`, as a
+            robot does.
         seed: of drawn actions.
 
     Raises:
@@ -35,26 +36,33 @@ class PolicyAgent:
 
     title: ClassVar[str] = "policy"
 
-    def __init__(self, path: Path, env: AgentEnv, seed: int = 0) -> None:
+    def __init__(self, path: Path, env: AgentEnv | None, seed: int = 0) -> None:
         checkpoint = load(path)
         trained = Contract.from_json(checkpoint.meta["contract"])
         config = configs.from_dict(PolicyConfig, checkpoint.meta["config"]["policy"], str(checkpoint.folder))
         try:
-            trained.require(Contract.of_env(env))
+            if env is not None:
+                trained.require(Contract.of_env(env))
             self._policy = make_policy(config, trained).eval().requires_grad_(False)
         except ContractError as error:
             raise AgentError(f"{checkpoint.folder}: {error}") from error
         load_weights(self._policy, checkpoint)
         # A few rows are too little to share out: torch's threads would only wait for cores that simulators use.
         torch.set_num_threads(1)
+        rows = 1 if env is None else env.num_envs
         self._temperature = config.temperature
         self._seed = seed
         self._actions = trained.actions
-        self._generators = [np.random.default_rng([seed, row]) for row in range(env.num_envs)]
-        self._state = self._policy.initial_state(env.num_envs)
-        self._resets = np.ones(env.num_envs, bool)
+        self._generators = [np.random.default_rng([seed, row]) for row in range(rows)]
+        self._state = self._policy.initial_state(rows)
+        self._resets = np.ones(rows, bool)
         dtype = np.int64 if self._actions.kind == DISCRETE else np.float32
-        self._previous = np.zeros((env.num_envs, self._actions.width), dtype)
+        self._previous = np.zeros((rows, self._actions.width), dtype)
+
+    @property
+    def contract(self) -> Contract:
+        """What it reads and does."""
+        return self._policy.contract
 
     def seed(self, rows: np.ndarray, seeds: np.ndarray) -> None:
         for row in np.flatnonzero(rows):
@@ -62,6 +70,8 @@ class PolicyAgent:
 
     def reset(self, rows: np.ndarray) -> None:
         self._resets |= np.asarray(rows, bool)
+        if self._resets.all():  # whatever was remembered, be it no number
+            self._state = self._policy.initial_state(len(self._resets))
 
     def act(self, observations: Mapping[str, Any]) -> np.ndarray:
         seen = {name: torch.from_numpy(np.asarray(observations[name])) for name in self._policy.contract.sensors}
