@@ -21,8 +21,8 @@ import numpy as np
 from memory_bank.long_term import Entry, LongTermStore, Pose, StoreConfig
 
 DIM = 16
-CONFIG = StoreConfig(fold_entries=96, cache_bytes=1 << 26)
-"""A fold every few appends, so that kills fall into folds."""
+CONFIG = StoreConfig(fold_entries=96, cache_bytes=1 << 26, keep_versions_s=0.3)
+"""A fold every few appends and versions that go at once, so that kills fall into folds and what they drop."""
 
 
 def soak(
