@@ -36,6 +36,7 @@ class VolatileStore(Store):
             raise StoreError("retire: say why, in `reason`")
         self.get(given)
         with self._lock:
+            self._seq += 1  # numbered as in a journal, so that strategies decide the same over either
             for id in given:
                 self._tail.retire(id, reason, self._seq)
 

@@ -18,4 +18,4 @@ class Fifo(Strategy):
     def write(self, store: Store, entry: Entry) -> list[Operation]:
         done = [add(store, entry)]
         kept = active(store)
-        return done + delete(store, kept[: len(kept) - self.capacity], "oldest of a full memory")
+        return done + delete(store, kept[: max(0, len(kept) - self.capacity)], "oldest of a full memory")

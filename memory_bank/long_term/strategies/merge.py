@@ -12,8 +12,8 @@ from memory_bank.long_term.strategies.base import Operation, Strategy, active, a
 
 class MergeMostSimilar(Strategy):
     """Of all neighbours in time the pair of the highest cosine similarity is merged (MemoryVLA, arXiv 2508.19236,
-    equation 9). Here the mean is weighted by how much each stands for, the span of time and all objects are kept, and
-    the two stay to be asked about."""
+    equation 9). There the mean is plain and what was merged is gone; here it is weighted by how much each stands for,
+    the span of time and all objects are kept, and the two stay to be asked about."""
 
     name: ClassVar[str] = "merge"
 
