@@ -54,6 +54,8 @@ class StoreConfig:
     """Of indices in memory, at most."""
     keep_journal: bool = True
     """Keep what is in the table in the journal as well, so that a damaged table can be made anew: twice the disk."""
+    keep_versions_s: float = 120.0
+    """How long files of earlier versions of the table stay, for readers in the middle of a query."""
     background: bool = True
     """Fold in a thread; otherwise in the append that fills the tail."""
 
@@ -66,6 +68,8 @@ class _Current:
     """The first that is not in the table."""
     seq: int
     """The last record that is in the table."""
+    began_s: float
+    """When that version began to be written, seconds of the system's clock."""
     files: dict[str, list[int]]
     """[bytes, crc32] of the table's files, by path."""
 
@@ -145,7 +149,7 @@ class LongTermStore(Store):
         self._failed_at = 0.0
         self._unclean = False
         if read_only:
-            self._current = _Current(None, 1, -1, {})
+            self._current = _Current(None, 1, -1, 0.0, {})
             self._seq = -1
             self._refresh()
             return
@@ -245,7 +249,7 @@ class LongTermStore(Store):
         except FileNotFoundError:
             if (self.path / "journal").is_dir() and 1 not in [*log.segments(self.path / "journal"), 1][:1]:
                 raise StoreDamaged(f"{path} is missing: put it back from a copy") from None
-            return _Current(None, 1, -1, {})
+            return _Current(None, 1, -1, 0.0, {})
         except (ValueError, TypeError) as error:
             raise StoreDamaged(f"{path} is damaged ({error}): `embodied memory repair {self.path}`") from error
 
@@ -402,8 +406,17 @@ class LongTermStore(Store):
                 ended, seq = self._journal.rotate(), self._seq
             self._fold_through(ended, seq)
 
+    def wait(self) -> None:
+        """Returns when no fold is due or under way. Raises StoreError if one fails."""
+        while self._folder is not None and (self._is_long() or self._fold_lock.locked()):
+            if self._failure is not None:
+                raise self._failure
+            self._wake.set()
+            time.sleep(0.01)
+
     def _fold_through(self, segment: int, seq: int, anew: bool = False, purge: bool = False) -> None:
         """Brings the records up to `seq`, the last of `segment`, into the table."""
+        began_s = time.time()
         with self._lock:
             entries = [entry for entry in self._tail.entries if entry.seq <= seq]
             retired = {id: reason for id, (at, reason) in self._tail.retired.items() if at <= seq}
@@ -416,9 +429,11 @@ class LongTermStore(Store):
                 table.retire(retired)
             if purge:
                 table.purge()
-            table.maintain(anew)
+            # The version that CURRENT.json names must outlive this fold, which may not come to its end.
+            keep_s = max(self.config.keep_versions_s, began_s - self._current.began_s + 1.0)
+            table.maintain(keep_s, anew)
             files = table.persist(self._current.files)
-            current = _Current(table.version, segment + 1, seq, files)
+            current = _Current(table.version, segment + 1, seq, began_s, files)
             _write(self.path / "CURRENT.json", json.dumps(current.__dict__))
             self._unclean = False
             table.pin(current.table_version)
