@@ -16,6 +16,7 @@ import typer
 
 from embodied import config as configs
 from embodied.config import ConfigError
+from embodied.long_horizon.cli import app as long_horizon_app
 from embodied.metaworld.cli import app as metaworld_app
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ Arguments = Annotated[
 ]
 
 app.add_typer(metaworld_app, name="metaworld")
+app.add_typer(long_horizon_app, name="long-horizon")
 
 
 @app.callback()

@@ -60,6 +60,7 @@ class LongHorizonWorker:
             "follow": self._follow,
             "distances": self._distances,
             "arrange": self._arrange,
+            "lengths": self._lengths,
         }
 
     def hello(self) -> Tuple[Dict[str, Any], Optional[int]]:
@@ -177,7 +178,7 @@ class LongHorizonWorker:
         return {"rows": rows}, b""
 
     def _follow(self, start: List[float], goals: List[List[float]], max_steps: int) -> Tuple[Dict[str, Any], bytes]:
-        """The shortest-path follower from pose `start` to each goal pose in turn: steps, metres, and where it ended."""
+        """The shortest-path follower from pose `start` to each goal pose in turn: steps, metres, end; `rows` as `look`."""
         walker = Walker(self._sim.pathfinder, start[:3], start[3])
         legs, left = [], max_steps
         for x, y, z, yaw in goals:
@@ -196,7 +197,19 @@ class LongHorizonWorker:
             legs.append({"steps": steps, "metres": metres, "pose": pose, "timeout": left <= 0})
             if left <= 0:
                 break
-        return {"legs": legs}, b""
+        seen, _ = self._look([leg["pose"] for leg in legs])
+        return {"legs": legs, "rows": seen["rows"]}, b""
+
+    def _lengths(self, pairs: List[List[List[float]]]) -> Tuple[Dict[str, Any], bytes]:
+        """Metres along the shortest path between the two places of each pair."""
+        found = []
+        for start, end in pairs:
+            path = habitat_sim.ShortestPath()
+            path.requested_start = np.array(start, dtype=np.float32)
+            path.requested_end = np.array(end, dtype=np.float32)
+            reached = self._sim.pathfinder.find_path(path)
+            found.append(round(float(path.geodesic_distance), 4) if reached else 1e6)
+        return {"metres": found}, b""
 
     # -- acting --------------------------------------------------------------------------------------------------
 
