@@ -15,6 +15,7 @@ from sim.long_horizon.tasks import Question, Truth, matches
 from sim.worker.long_horizon.body import gripper_at
 
 _HELD_M = 0.03
+_STILL_M = 0.002
 
 
 class CheckError(ValueError):
@@ -37,7 +38,7 @@ def replay(history: History) -> list[Interaction]:
             held = math.dist(gripper, position) < _HELD_M
             if held and picked < 0:
                 picked = frame
-            elif not held:
+            elif not held and (picked >= 0 or math.dist(before, position) > _STILL_M):
                 if picked < 0:
                     raise CheckError(f"{history.name}: object {key} moves at frame {frame} and nobody holds it")
                 source, target = scene.below(before, height), scene.below(position, height)

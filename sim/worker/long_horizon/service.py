@@ -129,6 +129,7 @@ class LongHorizonWorker:
 
         Returns `spot` (its index, -1 if none) and its best `view`, as in `survey`. Nothing is moved.
         """
+        was_moved = key in self._moved
         before = self._bodies[key].translation, self._bodies[key].rotation, self._at[key]
         found: Dict[str, Any] = {"spot": -1, "view": []}
         for index, (x, y, z, yaw) in enumerate(spots):
@@ -138,6 +139,8 @@ class LongHorizonWorker:
                 found = {"spot": index, "view": views[0]}
                 break
         self._bodies[key].translation, self._bodies[key].rotation, self._at[key] = before
+        if not was_moved:
+            del self._moved[key]
         return found, b""
 
     def _arrange(self, positions: Dict[str, List[float]]) -> Tuple[Dict[str, Any], bytes]:
