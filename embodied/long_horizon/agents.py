@@ -33,6 +33,13 @@ class Tools:
     embed: Embedder = field(default_factory=Embedder)
     seed: int = 0
     _understand: Understanding | None = None
+    _tracks: tuple[str, Tracks] | None = None
+
+    def tracks(self, past: Past) -> Tracks:
+        """The structured memory of a past; agents that use it one after another share it."""
+        if self._tracks is None or self._tracks[0] != past.name:
+            self._tracks = past.name, Tracks(past)
+        return self._tracks[1]
 
     @property
     def understand(self) -> Understanding:
@@ -72,8 +79,14 @@ class Oracle(Agent):
         self._truth = truth
 
     def answer(self, question: Question) -> list[int]:
-        kind = question.template.kind
-        return [min(f for key in goal for f in self._truth.frames(key, kind)) for goal in question.goals]
+        return [self._best(goal, question.template.kind) for goal in question.goals]
+
+    def _best(self, goal: tuple[int, ...], kind: str) -> int:
+        """The frame that shows a goal largest, so that a low level which stops a little off still sees it."""
+        shown = [(key, frame) for key in goal for frame in self._truth.frames(key, kind)]
+        if kind == "room":
+            return sorted(frame for _, frame in shown)[len(shown) // 2]
+        return max(shown, key=lambda pair: self._truth.view(pair[1]).today[pair[0]][0])[1]
 
 
 class Random(Agent):
@@ -139,18 +152,29 @@ class Recent(Agent):
 
 
 class TextLog(Agent):
-    """A caption every third frame and at each pick and place; the captions most like the question are the answer."""
+    """A caption every fourth frame and at each pick and place; the captions most like the question are the answer.
+
+    Likeness: the cosine of sentence vectors, and the share of the things, rooms and times that the question names which
+    a caption has too.
+    """
+
+    _named_weight = 0.3
 
     def read(self, past: Past, truth: Truth) -> None:
         captions: dict[int, str] = {}
         for percept in past.percepts:
-            if percept.frame % 3 == 0 or percept.action in ("pick", "place"):
+            if percept.frame % 4 == 0 or percept.action in ("pick", "place"):
                 captions[percept.frame] = caption(percept, past.days)
         self._frames = list(captions)
-        self._vectors = self.tools.embed(list(captions.values()))
+        self._captions = list(captions.values())
+        self._vectors = self.tools.embed(self._captions)
 
     def answer(self, question: Question) -> list[int]:
         scores = self._vectors @ self.tools.embed([question.text])[0]
+        named = [value for slot, value in read_words(question.text)[0].items() if slot not in ("n", "minutes")]
+        if named:
+            has = [sum(word in text for word in named) / len(named) for text in self._captions]
+            scores = scores + self._named_weight * np.array(has)
         count = _GUESSED_GOALS if _asks_for_several(question.text) else 1
         chosen: list[int] = []
         for row in np.argsort(-scores):
@@ -165,7 +189,7 @@ class BankText(Agent):
     """The bank's entries, looked up by likeness of text alone: what association gives by itself."""
 
     def read(self, past: Past, truth: Truth) -> None:
-        self._tracks = Tracks(past)
+        self._tracks = self.tools.tracks(past)
         entries = describe_entries(self._tracks, past.days)
         self._keys = list(entries)
         self._vectors = self.tools.embed(list(entries.values()))
@@ -184,7 +208,7 @@ class Bank(Agent):
     """
 
     def read(self, past: Past, truth: Truth) -> None:
-        self._tracks = Tracks(past)
+        self._tracks = self.tools.tracks(past)
         self._story = self._tracks.story()
         self._last = past.percepts[-1].frame
 
@@ -228,8 +252,8 @@ def caption(percept: Percept, days: int) -> str:
         parts.append(f"{doing} {_named(middle)}." if middle else f"{doing} something.")
     elif held:
         parts.append(f"I carry {_named(held)}.")
-    seen = [thing for thing, _ in percept.detections if thing is not held][:6]
-    parts.append("I see " + ", ".join(_named(thing) for thing in seen) + "." if seen else "")
+    seen = [thing for thing, _ in percept.detections if thing is not held][:5]
+    parts.append("I see " + ", ".join(f"{thing.colour} {thing.category}" for thing in seen) + "." if seen else "")
     return " ".join(part for part in parts if part)
 
 

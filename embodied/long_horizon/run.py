@@ -144,11 +144,13 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
             with _bar() as bar:
                 task = bar.add_task("histories", total=len(pasts))
                 for history in pasts:
+                    path = output / "answers" / f"{history.name}.json"
+                    kept[history.name] = _kept(path, stamp)  # another process may have asked meanwhile
                     if kept[history.name] is None:
                         found = _ask(config, history, agents, Ground(worker) if worker else None)
                         rows = {name: [dataclasses.asdict(r) for r in results] for name, results in found.items()}
                         body = json.dumps({"stamp": stamp, "agents": rows}, indent=1)
-                        write_atomically(output / "answers" / f"{history.name}.json", body)
+                        write_atomically(path, body)
                         kept[history.name] = found
                     bar.advance(task)
         finally:

@@ -90,9 +90,18 @@ class Truth:
         """All frames that answer a goal."""
         table = self._frames
         if (key, kind) not in table:
-            found = [f for f in range(len(self.history)) if self.meets(self.view(f), key, kind)]
-            table[key, kind] = frozenset(found)
+            showing = range(len(self.history)) if kind == ROOM else self._showing.get(key, ())
+            table[key, kind] = frozenset(f for f in showing if self.meets(self.view(f), key, kind))
         return table[key, kind]
+
+    @cached_property
+    def _showing(self) -> dict[int, list[int]]:
+        """Thing -> the frames from whose poses it would be seen at all."""
+        found: dict[int, list[int]] = {}
+        for frame, today in enumerate(self.history.today):
+            for key in today:
+                found.setdefault(key, []).append(frame)
+        return found
 
     @cached_property
     def _frames(self) -> dict[tuple[int, str], frozenset[int]]:

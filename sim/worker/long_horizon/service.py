@@ -155,7 +155,7 @@ class LongHorizonWorker:
     def _distances(self, start: List[float]) -> Tuple[Dict[str, Any], bytes]:
         """Metres by path from a place to every instance where it is now."""
         at = np.array(start, dtype=np.float32)
-        return {"metres": {str(key): self._metres(at, key, self._stands(key)) for key in self._instances}}, b""
+        return {"metres": {str(key): self._metres(at, self._stands(key)) for key in self._instances}}, b""
 
     def _run(self, commands: List[Dict[str, Any]], every: int) -> Tuple[Dict[str, Any], bytes]:
         """Does as told. `frames`: one mapping each, their JPEG pictures one after another in the blob.
@@ -173,15 +173,17 @@ class LongHorizonWorker:
     def _look(self, poses: List[List[float]]) -> Tuple[Dict[str, Any], bytes]:
         """What each pose [x, y, z, yaw] sees of the house as it is now: rows [pose, id, pixels, metres by path]."""
         rows = []
-        stands = {key: self._stands(key) for key in self._instances}
+        stands: Dict[int, Any] = {}
         for index, (x, y, z, yaw) in enumerate(poses):
             position = np.array([x, y, z], dtype=np.float32)
             for key, pixels in self._seen(position, yaw):
-                rows.append([index, key, pixels, self._metres(position, key, stands[key])])
+                if key not in stands:
+                    stands[key] = self._stands(key)
+                rows.append([index, key, pixels, self._metres(position, stands[key])])
         return {"rows": rows}, b""
 
     def _follow(self, start: List[float], goals: List[List[float]], max_steps: int) -> Tuple[Dict[str, Any], bytes]:
-        """The shortest-path follower from pose `start` to each goal pose in turn: steps, metres, end; `rows` as `look`."""
+        """The shortest-path follower from `start` to each goal pose in turn: steps, metres, end; `rows` as `look`."""
         walker = Walker(self._sim.pathfinder, start[:3], start[3])
         legs, left = [], max_steps
         for x, y, z, yaw in goals:
@@ -343,7 +345,7 @@ class LongHorizonWorker:
         chosen = near[np.linspace(0, len(near) - 1, min(_STANDS, len(near))).astype(int)]
         return [(points[i], float(gaps[i])) for i in [int(np.argmin(gaps)), *(int(i) for i in chosen)]]
 
-    def _metres(self, start: np.ndarray, key: int, stands: List[Tuple[np.ndarray, float]]) -> float:
+    def _metres(self, start: np.ndarray, stands: List[Tuple[np.ndarray, float]]) -> float:
         """By path to beside an instance and straight on to its middle."""
         least = 1e6
         for stand, gap_m in stands:
