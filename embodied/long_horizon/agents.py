@@ -20,6 +20,7 @@ from sim.long_horizon.history import DAY_S
 from sim.long_horizon.scene import MOVABLE, Thing
 from sim.long_horizon.story import clock_word, day_word
 from sim.long_horizon.tasks import Question, Truth
+from sim.long_horizon.templates import TEMPLATES, Template
 
 _SEVERAL = ("all ", "every ", "each ")
 _GUESSED_GOALS = 5
@@ -28,10 +29,12 @@ _APART = 6
 
 @dataclass
 class Tools:
-    """What agents share in one evaluation: the sentence encoder, loaded once, and the seed of what is random."""
+    """What agents share in one evaluation: the sentence encoder, loaded once, the seed of what is random, and the
+    templates whose training phrasings they know."""
 
     embed: Embedder = field(default_factory=Embedder)
     seed: int = 0
+    templates: Sequence[Template] = TEMPLATES
     _understand: Understanding | None = None
     _tracks: tuple[str, Tracks] | None = None
 
@@ -44,7 +47,7 @@ class Tools:
     @property
     def understand(self) -> Understanding:
         if self._understand is None:
-            self._understand = Understanding(self.embed)
+            self._understand = Understanding(self.embed, self.templates)
         return self._understand
 
 

@@ -52,6 +52,25 @@ def evaluate(overrides: Overrides = None) -> None:
     print(config.output)
 
 
+@app.command()
+def suites(overrides: Overrides = None) -> None:
+    """The two short suites: competencies of a memory, and order recall by lag."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from embodied.config import load
+    from embodied.long_horizon.config import EvalConfig
+    from embodied.long_horizon.run import suites as run_suites
+
+    config = load(EvalConfig, None, overrides or [])
+    agents = run_suites(config)["agents"]
+    table = Table("HL-SR", *agents, box=None)
+    for suite in next(iter(agents.values())):
+        table.add_row(suite, *(_interval(agent[suite]) for agent in agents.values()))
+    Console(width=200).print(table)
+    print(config.output)
+
+
 def print_results(body: dict[str, Any]) -> None:
     """An evaluation's tables, for people."""
     from rich.console import Console

@@ -114,9 +114,9 @@ class Meaning:
 class Understanding:
     """Texts -> meanings, the likeliest first."""
 
-    def __init__(self, embed: Embedder) -> None:
+    def __init__(self, embed: Embedder, templates: Sequence[Template] = TEMPLATES) -> None:
         self._embed = embed
-        self._rows = [(template, phrasing) for template in TEMPLATES for phrasing in template.phrasings]
+        self._rows = [(template, phrasing) for template in templates for phrasing in template.phrasings]
         standins = {**_STANDINS, "category": "cup"}
         self._needs = [frozenset(re.findall(r"{(\w+)}", phrasing)) for _, phrasing in self._rows]
         masked = [phrasing.format(**standins) for _, phrasing in self._rows]

@@ -22,9 +22,12 @@ from sim.houses import HouseDatasetConfig
 from sim.long_horizon.check import check_history, check_question
 from sim.long_horizon.experience import ExperienceError, histories, record, start_worker
 from sim.long_horizon.history import History
-from sim.long_horizon.tasks import Truth
-from sim.long_horizon.templates import FAMILIES, MULTI_GOAL, TEMPLATES
+from sim.long_horizon.suites import COMPETENCIES, EARLIER, EXTRA, lag
+from sim.long_horizon.tasks import Question, Truth
+from sim.long_horizon.templates import FAMILIES, MULTI_GOAL, TEMPLATES, THEIRS
 
+_PAIRS = 8
+"""Questions of order recall about one history."""
 METRICS = ("hl", "dtg", "sc", "count_right", "hl_spl", "ll", "ll_spl")
 
 
@@ -108,12 +111,14 @@ def check(config: EvalConfig) -> dict[str, dict[str, Any]]:
 
 def table(checked: dict[str, dict[str, Any]]) -> str:
     """Markdown, one row a template, none left out."""
-    lines = ["| template | family | example | houses | chance |", "|---|---|---|---|---|"]
-    for template in TEMPLATES:
+    lines = [
+        "| | ours | instruction (in training) | family | theirs, where public | houses | chance |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for number, template in enumerate(TEMPLATES, 1):
         row = checked[template.id]
-        lines.append(
-            f"| {template.id} | {template.family} | {template.phrasings[0]} | {row['houses']} | {row['chance']:.3f} |"
-        )
+        cells = [str(number), template.id, template.phrasings[0], template.family, THEIRS.get(template.id, "")]
+        lines.append("| " + " | ".join([*cells, str(row["houses"]), f"{row['chance']:.3f}"]) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -178,6 +183,52 @@ def _ask(
             for question, result in zip(questions, found[name], strict=True):
                 ground.finish(question, result, config.max_steps)
     return found
+
+
+def suites(config: EvalConfig) -> dict[str, Any]:
+    """The two short suites: HL-SR by competency, and order recall by lag; writes `OUTPUT/suites.json`.
+
+    Raises:
+        ValueError: an unknown agent, an agent that must learn first, no histories.
+    """
+    config.validate()
+    if "blind" in config.agents:
+        raise ValueError("agents: the suites have no training questions for 'blind'; leave it out")
+    tools = Tools(seed=config.seed, templates=(*TEMPLATES, *EXTRA))
+    agents = make_agents(config.agents, tools)
+    pasts = load_histories(Path(config.histories), Path(config.houses))
+    rows: dict[str, dict[str, list[tuple[str, float]]]] = {name: defaultdict(list) for name in agents}
+    with _bar() as bar:
+        task = bar.add_task("histories", total=len(pasts))
+        for history in pasts:
+            truth, past = Truth(history), perceive(history, config.detector)
+            asked: list[tuple[str, Question]] = []
+            for competency, templates in COMPETENCIES.items():
+                drawn = truth.draw(config.seed, config.per_template, config.held_out, templates)
+                asked += [(competency, question) for question in drawn]
+            for question in truth.draw(config.seed, _PAIRS, config.held_out, [EARLIER]):
+                asked.append((f"order recall, lag {_lag_word(lag(truth.story, question.words))}", question))
+            for name, agent in agents.items():
+                agent.read(past, truth)
+                for suite, question in asked:
+                    value = judge(truth, question, agent.answer(question)).hl
+                    rows[name][suite].append((history.meta["house"], value))
+            bar.advance(task)
+    clusters = Clusters(sorted({history.meta["house"] for history in pasts}), config.samples, 0.95, config.seed)
+    body: dict[str, Any] = {"config": configs.to_dict(config), "agents": {}}
+    for name, by_suite in rows.items():
+        body["agents"][name] = {}
+        for suite, values in sorted(by_suite.items()):
+            grouped: dict[str, list[float]] = {}
+            for house, value in values:
+                grouped.setdefault(house, []).append(value)
+            body["agents"][name][suite] = dataclasses.asdict(clusters.estimate(grouped))
+    write_atomically(Path(config.output) / "suites.json", json.dumps(body, indent=1))
+    return body
+
+
+def _lag_word(value: int) -> str:
+    return str(value) if value <= 2 else "3 to 4" if value <= 4 else "5 and more"
 
 
 def _training(config: EvalConfig) -> list[History]:

@@ -931,3 +931,36 @@ TEMPLATES: tuple[Template, ...] = (
 )
 BY_ID = {template.id: template for template in TEMPLATES}
 FAMILIES = tuple(dict.fromkeys(template.family for template in TEMPLATES))
+
+THEIRS: dict[str, str] = {
+    "recall_object": "go to a CATEGORY",
+    "any_used": "any receptacle you interacted with",
+    "any_unhandled": "any object you did not interact with",
+    "category_unhandled": "a CATEGORY you did not rearrange",
+    "source_of": "a receptacle you picked a CATEGORY from",
+    "object_placed_on": "the object you placed on RECEPTACLE",
+    "handled_colour": "back to a COLOUR object you interacted with",
+    "handled_material": "back to a MATERIAL object you interacted with",
+    "handled_shape": "back to a SHAPE object you interacted with",
+    "handled_function": "back to an object of a FUNCTION you interacted with",
+    "handled_size": "back to an object with a PRINT you interacted with (ours: size)",
+    "farthest_object": "the object farthest from where you stand now",
+    "farthest_receptacle": "the receptacle farthest from where you stand now",
+    "room_not_entered": "a room you did not visit",
+    "room_first_placed": "the room where you placed the first object",
+    "object_after": "the object right after X",
+    "target_before": "the receptacle you placed on right before you started with X",
+    "object_first": "the first object",
+    "object_last": "the last object",
+    "object_nth": "the n-th object",
+    "handling_at": "the object you were handling at HH:MM yesterday",
+    "longest": "the object that took longest",
+    "shortest": "the object that took shortest",
+    "about_minutes": "the object that took about N seconds",
+    "all_sources": "all receptacles you picked from",
+    "all_targets": "all receptacles you placed on",
+    "all_used": "all receptacles you picked from or placed on",
+    "all_handled": "all objects you interacted with",
+    "objects_in_order": "all objects you interacted with, in order",
+}
+"""FindingDory's own wording where it is public; of the other templates only the family and its count are."""
