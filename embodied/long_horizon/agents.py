@@ -7,9 +7,12 @@ what they keep and how they look it up. A new agent is one class and one line of
 from __future__ import annotations
 
 import abc
+import dataclasses
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +21,7 @@ from embodied.long_horizon.percepts import Past, Percept
 from embodied.long_horizon.tracks import Tracks
 from sim.long_horizon.history import DAY_S
 from sim.long_horizon.scene import MOVABLE, Thing
-from sim.long_horizon.story import clock_word, day_word
+from sim.long_horizon.story import clock_word, day_of, day_word, seconds_of
 from sim.long_horizon.tasks import Question, Truth
 from sim.long_horizon.templates import TEMPLATES, Template
 
@@ -203,6 +206,51 @@ class BankText(Agent):
         return [self._tracks.frame_of(self._keys[int(row)]) for row in np.argsort(-scores)[:count]]
 
 
+class BankStore(Agent):
+    """Entries in the long-term store on disk, asked by sentence vector, words, room and time together.
+
+    One entry a thing and one an interaction. What a question says of a room or of a time narrows the search; where
+    nothing is found so, it does not.
+    """
+
+    _window_s = 900.0
+
+    def read(self, past: Past, truth: Truth) -> None:
+        from memory_bank.long_term.entry import Entry, Pose
+        from memory_bank.long_term.store import LongTermStore
+
+        tracks = self.tools.tracks(past)
+        self._days = past.days
+        texts = describe_entries(tracks, past.days)
+        rows = [(key, texts[key], tracks.frame_of(key), "", (0.0, past.percepts[-1].clock_s)) for key in texts]
+        for number, i in enumerate(tracks.interactions):
+            room = tracks.rooms.get(i.target_room, "")
+            text = describe_interaction(tracks, number, past.days)
+            rows.append((i.object, text, tracks.frame_of(i.object), room, (i.start_s, i.end_s)))
+        vectors = self.tools.embed([row[1] for row in rows])
+        self._folder = tempfile.TemporaryDirectory(prefix="engram-")
+        self._store = LongTermStore.open(self._folder.name, dim=vectors.shape[1])
+        entries = []
+        for (key, text, frame, room, (t0, t1)), vector in zip(rows, vectors, strict=True):
+            x, y, z = tracks.tracks[key].thing.position
+            pose = Pose(-z, -x, y)  # the scene's frame has Y up and looks along -Z; the map's has z up (REP 103)
+            made = Entry(vector, t0, t1, caption=text, pose=pose, room=room, instance_ids=(str(key),))
+            entries.append(dataclasses.replace(made, provenance={"frame": frame}))
+        self._store.append(entries)
+
+    def answer(self, question: Question) -> list[int]:
+        words, _ = read_words(question.text)
+        count = _GUESSED_GOALS if _asks_for_several(question.text) else 1
+        asked: dict[str, Any] = {"vector": self.tools.embed([question.text])[0], "text": question.text, "k": 4 * count}
+        narrow: dict[str, Any] = {"room": words["room"]} if "room" in words else {}
+        if "time" in words:
+            time_s = day_of(words["day"], self._days) * DAY_S + seconds_of(words["time"])
+            narrow["time"] = (time_s - self._window_s, time_s + self._window_s)
+        hits = self._store.query(**asked, **narrow) or self._store.query(**asked)
+        frames = [int(hit.entry.provenance["frame"]) for hit in hits]
+        return list(dict.fromkeys(frames))[:count]
+
+
 class Bank(Agent):
     """Structured entries (what, where, when, what was done), asked in language.
 
@@ -281,6 +329,20 @@ def describe_entries(tracks: Tracks, days: int) -> dict[int, str]:
     return texts
 
 
+def describe_interaction(tracks: Tracks, number: int, days: int) -> str:
+    """An interaction in words."""
+    i = tracks.interactions[number]
+    things = {key: track.thing for key, track in tracks.tracks.items()}
+    what, source, target = (_named(things[k]) if k in things else "something" for k in (i.object, i.source, i.target))
+    rooms = (tracks.rooms.get(i.source_room, "house"), tracks.rooms.get(i.target_room, "house"))
+    when = f"{clock_word(i.start_s)} {day_word(i.day, days)}"
+    minutes = max(1, round(i.seconds / 60.0))
+    return (
+        f"At {when}, as number {number + 1}, I picked {what} from {source} in the {rooms[0]} "
+        f"and placed it on {target} in the {rooms[1]}. It took {minutes} minutes."
+    )
+
+
 def _named(thing: Thing) -> str:
     return f"the {thing.size} {thing.colour} {thing.material} {thing.category}"
 
@@ -296,6 +358,7 @@ AGENTS: dict[str, Callable[[Tools], Agent]] = {
     "recent": Recent,
     "text_log": TextLog,
     "bank_text": BankText,
+    "bank_store": BankStore,
     "bank": Bank,
     "bank_known_meaning": BankKnowingMeaning,
 }

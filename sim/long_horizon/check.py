@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from sim.long_horizon.history import History, Interaction
-from sim.long_horizon.story import true_story
+from sim.long_horizon.story import Story, true_story
 from sim.long_horizon.tasks import Question, Truth, matches
 from sim.worker.long_horizon.body import gripper_at
 
@@ -51,22 +51,22 @@ def replay(history: History) -> list[Interaction]:
     return sorted(found, key=lambda i: i.start_s)
 
 
-def check_history(history: History) -> list[Interaction]:
-    """Replays a recording and compares it with what it says of itself. Raises CheckError."""
+def check_history(history: History) -> Story:
+    """Replays a recording and compares it with what it says of itself; returns the replayed story. Raises CheckError."""
     found = replay(history)
     if found != history.interactions:
         raise CheckError(f"{history.name}: a replay finds other interactions than were recorded: record it again")
-    return found
+    return true_story(history, found)
 
 
-def check_question(truth: Truth, question: Question, replayed: list[Interaction]) -> list[int]:
+def check_question(truth: Truth, question: Question, replayed: Story) -> list[int]:
     """An answer that passes, which proves that there is one.
 
     Raises:
         CheckError: the goals are not those of the replayed story, are not unique, or no frame answers one.
     """
     template, where = question.template, f"{question.history}, {question.template.id} ({question.text})"
-    goals = template.find(true_story(truth.history, replayed), question.words)
+    goals = template.find(replayed, question.words)
     if tuple(tuple(sorted(goal)) for goal in goals) != question.goals:
         raise CheckError(f"{where}: a replay finds other goals")
     if template.shape == "one" and template.definite and any(len(goal) != 1 for goal in goals):

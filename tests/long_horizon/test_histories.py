@@ -18,7 +18,7 @@ EXPERIENCE = ExperienceConfig(interactions=(4, 4), days=2, distractors=2, min_fr
 
 
 def test_a_replay_of_the_poses_finds_the_recorded_interactions(truth):
-    assert check_history(truth.history) == truth.history.interactions
+    assert check_history(truth.history).interactions == truth.history.interactions
     assert len(truth.history.interactions) == 4
 
 

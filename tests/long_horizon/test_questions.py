@@ -56,7 +56,7 @@ def test_the_checker_proves_every_question(truth, questions):
 def test_the_checker_refuses_a_question_with_another_goal(truth, questions):
     replayed = check_history(truth.history)
     question = next(q for q in questions if q.template.id == "object_first")
-    other = next(i.object for i in replayed if i.object not in question.goals[0])
+    other = next(i.object for i in replayed.interactions if i.object not in question.goals[0])
     with pytest.raises(CheckError, match="other goals"):
         check_question(truth, dataclasses.replace(question, goals=((other,),)), replayed)
 
