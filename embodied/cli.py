@@ -16,6 +16,7 @@ import typer
 
 from embodied import config as configs
 from embodied.config import ConfigError
+from embodied.long_horizon.cli import app as long_horizon_app
 from embodied.metaworld.cli import app as metaworld_app
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ Arguments = Annotated[
 app.add_typer(metaworld_app, name="metaworld")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: from a robot's bags.")
 app.add_typer(data_app, name="data")
+app.add_typer(long_horizon_app, name="long-horizon")
 
 
 @app.callback()

@@ -74,6 +74,10 @@ def _start(config: Dict[str, Any], channel: protocol.Channel) -> Any:
         from .challenge import ChallengeWorker
 
         return ChallengeWorker(config, channel)
+    if config.get("service") == "long_horizon":
+        from .long_horizon.service import LongHorizonWorker
+
+        return LongHorizonWorker(config)
     return EnvironmentWorker(config, lambda status: channel.send(protocol.LOADING, status))
 
 
