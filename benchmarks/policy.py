@@ -231,6 +231,7 @@ def plot(costs: dict[str, Cost], path: Path) -> None:
             panel.plot(AGES, values, marker="o", markersize=3, label=name, **style)
         panel.set(xscale="log", yscale="log" if what == "ms" else "symlog", xlabel="steps so far", title=title)
         panel.grid(alpha=0.3)
+    panels[1].set_ylim(bottom=0)
     panels[1].legend(fontsize=8, loc="upper left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

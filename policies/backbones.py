@@ -149,7 +149,7 @@ def _timm_model(config: PolicyConfig, colours: int, size: Size) -> tuple[Any, di
         if not config.vision_weights.endswith(".safetensors") or not Path(config.vision_weights).is_file():
             raise ValueError(f"policy.vision_weights: no .safetensors file at {config.vision_weights}")
         options["pretrained_cfg_overlay"] = {"file": config.vision_weights}
-    model = timm.create_model(name, pretrained=bool(config.vision_weights), **options)
+    model: Any = timm.create_model(name, pretrained=bool(config.vision_weights), **options)
     return model, model.pretrained_cfg
 
 

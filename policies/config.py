@@ -74,8 +74,10 @@ class PolicyConfig:
             )
         if len(self.channels) != 3 or min(self.channels) < 1:
             raise ValueError(f"policy.channels must be three widths, not {self.channels}")
-        positive = ("vision_size", "embedding_size", "memory_size", "layers", "heads", "segment", "summaries")
-        positive += ("context", "registers", "chunk", "chunks", "top_k")
+        positive = (
+            *("vision_size", "embedding_size", "memory_size", "layers", "heads", "segment", "summaries"),
+            *("context", "registers", "chunk", "chunks", "top_k"),
+        )
         for name in positive:
             if getattr(self, name) < 1:
                 raise ValueError(f"policy.{name} must be at least 1, not {getattr(self, name)}")

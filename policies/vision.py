@@ -33,7 +33,7 @@ class Vision(nn.Module):
         shapes = {name: contract.sensors[name].shape for name in self._names}
         if len({shape[:2] for shape in shapes.values()}) > 1:
             raise ContractError(f"the policy needs cameras of one size, not {shapes}")
-        size = next(iter(shapes.values()))[:2]
+        height, width = next(iter(shapes.values()))[:2]
         numbers_of_ids = {
             name: int(contract.sensors[name].high) + 1 for name in self._names if _holds_ids(contract.sensors[name])
         }
@@ -42,7 +42,7 @@ class Vision(nn.Module):
                 raise ContractError(f"the policy embeds ids up to {_MAX_IDS}, one a pixel; {name} has others")
         self._ids = nn.ModuleDict({name: nn.Embedding(count, _ID_SIZE) for name, count in numbers_of_ids.items()})
         colours = sum(_ID_SIZE if name in self._ids else shape[2] for name, shape in shapes.items())
-        self._body = make_backbone(config, colours, size)
+        self._body = make_backbone(config, colours, (height, width))
         third, cells = self._body.channels, self._body.cells
         self._film = nn.Linear(goal_size, 2 * third) if goal_size else None
         self._objects: nn.Module | None = None

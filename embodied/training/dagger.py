@@ -248,7 +248,7 @@ class Driver:
         self._device = next(policy.parameters()).device
         self._actions = policy.contract.actions
         self._generator = np.random.default_rng([config.seed, 1])
-        self._state = self._policy.initial_state(env.num_envs)
+        self._state = policy.initial_state(env.num_envs)  # of training mode
         dtype = np.int64 if self._actions.kind == DISCRETE else np.float32
         self._previous: np.ndarray = np.zeros((env.num_envs, self._actions.width), dtype)
         self._resets = np.ones(env.num_envs, bool)

@@ -28,12 +28,14 @@ class GatedTransformerXL(Memory):
     """`layers` layers of width `memory_size` and `heads` heads."""
 
     frequencies: Tensor
+    _layers: list[_Layer]
 
     def __init__(self, config: PolicyConfig, token_size: int) -> None:
         super().__init__()
         self.size, self._context, self._heads = config.memory_size, config.context, config.heads
         self._embed = nn.Linear(token_size, self.size)
-        self._layers = nn.ModuleList(_Layer(self.size, config.heads) for _ in range(config.layers))
+        layers = (_Layer(self.size, config.heads) for _ in range(config.layers))
+        self._layers = nn.ModuleList(layers)  # type: ignore[assignment]
         self.register_buffer("frequencies", rotary_frequencies(self.size // config.heads), persistent=False)
 
     def initial_state(self, rows: int, device: torch.device) -> State:

@@ -22,11 +22,13 @@ from policies.memories.base import Memory, steps_before
 class HierarchicalChunkMemory(Memory):
     """`layers` layers of width `memory_size` and `heads` heads over the last `chunks` chunks."""
 
+    _layers: list[_Layer]
+
     def __init__(self, config: PolicyConfig, token_size: int) -> None:
         super().__init__()
         self.size, self._chunk, self._chunks = config.memory_size, config.chunk, config.chunks
         self._embed = nn.Linear(token_size, self.size)
-        self._layers = nn.ModuleList(_Layer(config) for _ in range(config.layers))
+        self._layers = nn.ModuleList(_Layer(config) for _ in range(config.layers))  # type: ignore[assignment]
         self._norm = nn.LayerNorm(self.size)
 
     def initial_state(self, rows: int, device: torch.device) -> State:

@@ -20,7 +20,7 @@ class LSTMMemory(Memory):
         self._lstm = nn.LSTM(token_size, self.size)
         initialise_recurrent(self._lstm, gates=4)
         with torch.no_grad():  # torch's order of gates: in, forget, cell, out
-            self._lstm.bias_ih_l0[self.size : 2 * self.size] = 1.0
+            dict(self._lstm.named_parameters())["bias_ih_l0"][self.size : 2 * self.size] = 1.0
 
     def initial_state(self, rows: int, device: torch.device) -> State:
         return {name: torch.zeros(rows, self.size, device=device) for name in ("hidden", "cell")}

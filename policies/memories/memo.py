@@ -47,9 +47,9 @@ _ROOM = 64
 class MemoMemory(Memory):
     """A decoder of `layers` layers, `heads` heads and width `memory_size` over segments of `segment` steps.
 
-    In training mode the length of each segment is drawn anew, `segment` times 1 - `segment_spread` to
-    1 + `segment_spread`, as a function of the row's seed and the number of segments it has begun: the same state and
-    history give the same borders.
+    States made in training mode (`initial_state`) have segments of lengths drawn anew, `segment` times
+    1 - `segment_spread` to 1 + `segment_spread`, as a function of the row's seed and the number of segments it has
+    begun. So what such a state went through is learnt from with the borders that it had, whatever the mode then is.
     """
 
     def __init__(self, config: PolicyConfig, token_size: int) -> None:
@@ -73,6 +73,7 @@ class MemoMemory(Memory):
             "tokens": torch.zeros(rows, self._longest, self._token_size, device=device),
             "used": none,
             "segments": none.clone(),
+            "varies": torch.full((rows,), self.training, device=device),
         } | _stored(bank)
 
     # -- training ------------------------------------------------------------------------------------------------
@@ -107,7 +108,8 @@ class MemoMemory(Memory):
         ended.sort(key=lambda span: span.row)
         kept, used = self._under_way(ended, tokens.detach(), state)
         segments = state["segments"] + numbers(begun, device)
-        return features, {"tokens": kept, "used": used, "segments": segments} | _stored(bank)
+        under_way = {"tokens": kept, "used": used, "segments": segments, "varies": state["varies"]}
+        return features, under_way | _stored(bank)
 
     def _encode(
         self, spans: list[Span], banks: BankState, embedded: Tensor, rows: int, past: tuple[Tensor, Tensor] | None
@@ -193,7 +195,7 @@ class MemoMemory(Memory):
 
     def _forget(self, state: State, resets: Tensor) -> None:
         for name, values in state.items():
-            if name not in ("segments", _SUMMARY + "seed", _KEYS_VALUES):
+            if name not in ("segments", "varies", _SUMMARY + "seed", _KEYS_VALUES):
                 values[resets] = 0
         state["segments"] = state["segments"] + resets
 
@@ -225,11 +227,12 @@ class MemoMemory(Memory):
     def _limits(self, state: State, count: int) -> Tensor:
         """How many steps the segment under way and the next ones may have, int64 [N, count]."""
         segments = state["segments"][:, None] + torch.arange(count, device=state["segments"].device)
-        if not self.training or not self._spread:
+        if not self._spread or not state["varies"].any():
             return torch.full_like(segments, self._segment)
         shortest = max(1, round(self._segment * (1.0 - self._spread)))
         choices = torch.full_like(segments, self._longest - shortest + 1)
-        return shortest + draw(state[_SUMMARY + "seed"][:, None].expand_as(segments), segments, choices)
+        drawn = shortest + draw(state[_SUMMARY + "seed"][:, None].expand_as(segments), segments, choices)
+        return torch.where(state["varies"][:, None], drawn, self._segment)
 
     def _written(self, bank: BankState, new: Tensor, write: Tensor) -> BankState:
         """The summaries `bank` with `new` [B, k, W] beside them in the rows marked in `write` (bool [B])."""

@@ -48,11 +48,12 @@ class Decoder(nn.Module):
     """`layers` blocks and a last norm."""
 
     frequencies: Tensor
+    blocks: list[Block]
 
     def __init__(self, width: int, layers: int, heads: int) -> None:
         super().__init__()
         self.heads, self.head_size = heads, width // heads
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))  # type: ignore[assignment]
         self._norm = norm(width)
         self.register_buffer("frequencies", rotary_frequencies(self.head_size), persistent=False)
         for name, parameter in self.named_parameters():

@@ -164,13 +164,15 @@ def test_keys_are_not_stale_after_the_weights_have_changed():
     assert not torch.allclose(stale, fresh, atol=1e-3)
 
 
-def test_segment_lengths_vary_in_training_alone():
+def test_segment_lengths_vary_in_states_of_training_alone():
     memory = memory_of("memo", segment=20, segment_spread=0.2, summary_cap=200)
     limits = memory._limits(memory.initial_state(50, CPU), 20)
     assert limits.min() == 16
     assert limits.max() == 24
     assert abs(limits.double().mean() - 20.0) < 0.3
+    trained = memory.initial_state(50, CPU)
     assert (memory.eval()._limits(memory.initial_state(50, CPU), 20) == 20).all()
+    assert (memory._limits(trained, 20) == limits).all()  # what was experienced so is learnt from so
 
 
 @pytest.mark.parametrize("name", ["fct", "gtrxl", "hcam", "memo", "rmt", "register"])
