@@ -153,7 +153,7 @@ def doctor() -> None:
 def show_config(
     part: Annotated[
         str,
-        typer.Argument(metavar="PART", help="demo, houses, record, train, eval, eval-memory, report, serve or a study"),
+        typer.Argument(metavar="PART", help="demo, houses, record, train, eval, report, serve, eval-memory or a study"),
     ],
     arguments: Arguments = None,
 ) -> None:
@@ -251,9 +251,9 @@ def _schema(part: str) -> Any:
         "record": RecordConfig,
         "train": config_class(DEFAULT),
         "eval": EvalConfig,
-        "eval-memory": MemoryEvalConfig,
         "report": ReportConfig,
         "serve": ServeConfig,
+        "eval-memory": MemoryEvalConfig,
         **{name: study_class(name) for name in STUDIES},
     }
     if part not in schemas:

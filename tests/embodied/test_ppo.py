@@ -255,13 +255,14 @@ def test_imitation_in_a_memory_task_then_reinforcement_from_its_weights(tmp_path
 def test_it_trains_in_habitat_and_resumes_there(houses, tmp_path):
     fields = {
         "env": EnvConfig(),
-        "sim": SimConfig(episodes=str(houses / "episodes" / "pointnav_train.json.gz"), num_envs=2, seed=3),
+        "sim": SimConfig(episodes=str(houses / "episodes" / "pointnav_train.json.gz"), num_envs=1, seed=3),
+        "minibatches": 1,
         "policy": PolicyConfig(channels=[4, 4, 4], vision_size=16, embedding_size=4, memory_size=16),
         "context_episodes": 2,
     }
-    undisturbed = train(tiny(tmp_path / "straight", **fields, steps=4 * 16))
+    undisturbed = train(tiny(tmp_path / "straight", **fields, steps=4 * 8))
     assert undisturbed.figures["entropy"] > 0.0
-    config = tiny(tmp_path / "run", **fields, steps=4 * 16)
+    config = tiny(tmp_path / "run", **fields, steps=4 * 8)
     process = subprocess.Popen(
         [sys.executable, "-c", _CHILD, str(_written(config, tmp_path))], stderr=subprocess.PIPE, text=True
     )
