@@ -285,10 +285,10 @@ def _schema(part: str) -> Any:
         "record": RecordConfig,
         "train": config_class(DEFAULT),
         "eval": EvalConfig,
-        "eval-memory": MemoryEvalConfig,
         "report": ReportConfig,
         "serve": ServeConfig,
         "deploy": DeployConfig,
+        "eval-memory": MemoryEvalConfig,
         **{name: study_class(name) for name in STUDIES},
     }
     if part not in schemas:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import replace
+from typing import Any
 
 from policies.config import PolicyConfig
 
@@ -28,7 +29,7 @@ POLICIES = {
 }
 
 
-def policy_config(name: str, **sizes: int) -> PolicyConfig:
+def policy_config(name: str, **sizes: Any) -> PolicyConfig:
     """The config of a policy; `sizes` are further fields of PolicyConfig, for those memories that have them.
 
     Raises:

@@ -67,9 +67,12 @@ class RewritingConfig:
     learning_rate: float = field(default=3e-3, metadata={"help": "of PPO, at its highest"})
     entropy: float = field(default=0.03, metadata={"help": "weight of the entropy bonus at first; it falls to 0.001"})
     gamma: float = field(default=0.98, metadata={"help": "discount a step"})
-    segment: int = field(default=16, metadata={"help": "memo, rmt: steps that are summed up together"})
+    segment: int = field(
+        default=6,
+        metadata={"help": "memo, rmt: steps that are summed up together; the shortest mazes must have several"},
+    )
     summaries: int = field(default=2, metadata={"help": "memo, rmt: summary tokens a segment"})
-    summary_cap: int = field(default=16, metadata={"help": "memo: summary tokens kept in all"})
+    summary_cap: int = field(default=4, metadata={"help": "memo: summary tokens kept in all"})
     context: int = field(default=128, metadata={"help": "fct: steps attended to at most"})
     chunk: int = field(default=16, metadata={"help": "hcam: steps of a chunk"})
     chunks: int = field(default=8, metadata={"help": "hcam: chunks kept"})

@@ -116,7 +116,7 @@ class DaggerConfig:
         if self.auxiliary_weight < 0.0:
             raise ValueError(f"auxiliary_weight must not be negative, and is {self.auxiliary_weight}")
         if self.auxiliary_weight > 0.0 and self._task not in ("objectnav", "ext_objectnav"):
-            raise ValueError(f"auxiliary_weight is for object goals, and the task is {self._task}: set it to 0")
+            raise ValueError(f"auxiliary_weight is for object goals, and {self._task_key} is {self._task}: set it to 0")
         if self.batch_rows < self.num_envs:
             raise ValueError(
                 f"batch_rows must be at least {'sim' if self.env.is_habitat else 'env'}.num_envs ({self.num_envs}), so "
@@ -130,6 +130,10 @@ class DaggerConfig:
     @property
     def num_envs(self) -> int:
         return num_envs(self.env, self.sim)
+
+    @property
+    def _task_key(self) -> str:
+        return "sim.task" if self.env.is_habitat else "env.name"
 
     @property
     def _task(self) -> str:
@@ -180,7 +184,7 @@ def train(config: DaggerConfig, console: Console | None = None) -> TrainResult:
         stack.callback(env.close)
         offered = Contract.of_env(env)
         if ORACLE not in offered.sensors:
-            raise ConfigError(f"sim.task: the task '{config._task}' has no {ORACLE} sensor to imitate")
+            raise ConfigError(f"{config._task_key}: the task '{config._task}' has no {ORACLE} sensor to imitate")
         learner = Learner(config, offered)
         driver = Driver(config, env, learner.policy)
         replay = Replay(run.folder / "replay", max(1, config.replay_steps // config.round_steps))

@@ -1,5 +1,6 @@
 """PPO: advantages, what a rollout holds, that it learns, and that a killed run ends with the same weights."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -255,22 +256,20 @@ def test_imitation_in_a_memory_task_then_reinforcement_from_its_weights(tmp_path
 def test_it_trains_in_habitat_and_resumes_there(houses, tmp_path):
     fields = {
         "env": EnvConfig(),
-        "sim": SimConfig(episodes=str(houses / "episodes" / "pointnav_train.json.gz"), num_envs=2, seed=3),
+        "sim": SimConfig(episodes=str(houses / "episodes" / "pointnav_train.json.gz"), num_envs=1, seed=3),
+        "minibatches": 1,
         "policy": PolicyConfig(channels=[4, 4, 4], vision_size=16, embedding_size=4, memory_size=16),
         "context_episodes": 2,
     }
-    undisturbed = train(tiny(tmp_path / "straight", **fields, steps=4 * 16))
+    config = tiny(tmp_path / "run", **fields, steps=3 * 8, keep_checkpoints=3)
+    undisturbed = train(config)
     assert undisturbed.figures["entropy"] > 0.0
-    config = tiny(tmp_path / "run", **fields, steps=4 * 16)
-    process = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, str(_written(config, tmp_path))], stderr=subprocess.PIPE, text=True
-    )
-    while not list(Path(config.output).glob("checkpoints/step_*")):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert_same_weights(undisturbed, train(config))
+    weights = load(undisturbed.checkpoint).weights()
+    for newer in sorted(Path(config.output).glob("checkpoints/step_*"))[1:]:
+        shutil.rmtree(newer)  # as if killed in the second round; simulators take too long to start for more processes
+    again = load(train(config).checkpoint).weights()
+    for name, values in weights.items():
+        assert torch.equal(values, again[name]), name
 
 
 def _written(config, folder):

@@ -173,7 +173,7 @@ def test_what_a_picture_shows_can_be_learnt_by_a_policy_that_looks_for_objects()
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("algorithm=dager", "no algorithm 'dager', choose one of dagger, vla; did you mean dagger?"),
+        ("algorithm=dager", "no algorithm 'dager', choose one of dagger, ppo, vla; did you mean dagger?"),
         ("batch_rows=1", "override batch_rows=1: batch_rows must be at least sim.num_envs"),
         ("beta_end=2", "override beta_end=2: beta_end is a share, 0 to 1, not 2.0"),
         ("auxiliary_weight=0.1", "auxiliary_weight is for object goals, and sim.task is pointnav: set it to 0"),
