@@ -200,6 +200,8 @@ def test_whatever_happens_the_base_is_safe(history):
                 world.now += TICK_S
                 for name in ("camera", "odometry"):
                     gate.seen(name, round(world.now * 1e9))
+                before = gate.output()
+                assert before == ZERO
             gate.arm()
             gate.command(Velocity(0.6, -0.4), round(world.now * 1e9))
             heard = dict.fromkeys(heard, world.now)
