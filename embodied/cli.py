@@ -225,21 +225,13 @@ def _split(arguments: Sequence[str] | None, default: str | None = None) -> tuple
     given = list(arguments or [])
     path = None
     if given and "=" not in given[0]:
-        path = _find(given.pop(0))
+        path = configs.find(given.pop(0))
     elif default is not None:
         path = configs.CONFIGS_DIR / default
     for override in given:
         if "=" not in override:
             raise ConfigError(f"'{override}' is neither a config file in first place nor an override key=value")
     return path, given
-
-
-def _find(name: str) -> Path:
-    """A config file by its path, or by its name in `configs/`."""
-    for path in (Path(name), configs.CONFIGS_DIR / name, configs.CONFIGS_DIR / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    return Path(name) if Path(name).parent != Path() else configs.CONFIGS_DIR / Path(name).with_suffix(".yaml")
 
 
 def _schema(part: str) -> Any:

@@ -82,6 +82,14 @@ def load(schema: type[T], path: Path | None = None, overrides: Sequence[str] = (
     return config
 
 
+def find(name: str) -> Path:
+    """A config file by its path, or by its name in `configs/`."""
+    for path in (Path(name), CONFIGS_DIR / name, CONFIGS_DIR / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    return Path(name) if Path(name).parent != Path() else CONFIGS_DIR / Path(name).with_suffix(".yaml")
+
+
 def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """A YAML file's mapping, and the line (from 1) on which each dotted key stands.
 

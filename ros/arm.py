@@ -10,6 +10,7 @@ import sys
 import time
 
 import rclpy
+from rclpy.client import Client
 from std_srvs.srv import SetBool, Trigger
 
 
@@ -24,7 +25,7 @@ def main() -> int:
     end = time.monotonic() + given.timeout_s
     arming = given.what == "arm"
     kind, service = (Trigger, "safety/arm") if arming else (SetBool, "safety/estop")
-    client = node.create_client(kind, service)
+    client: Client = node.create_client(kind, service)
     answer = "no answer"
     try:
         while time.monotonic() < end:

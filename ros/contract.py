@@ -381,9 +381,7 @@ def load(path: str | Path = "", overrides: Sequence[str] = ()) -> RobotContract:
     Raises:
         ConfigError: one line that names the file, the key and what would be right.
     """
-    given = Path(path or "robot.yaml")
-    named = configs.CONFIGS_DIR / given.with_suffix(".yaml")
-    return configs.load(RobotContract, named if not given.is_file() and len(given.parts) == 1 else given, overrides)
+    return configs.load(RobotContract, configs.find(str(path or "robot.yaml")), overrides)
 
 
 def _choice(key: str, value: str, known: Sequence[str]) -> None:

@@ -173,7 +173,7 @@ def deploy(config: DeployConfig) -> int:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="engram-deploy-")))
         processes = [
-            Process(name, node, *_command(config, name, node, folder), _COLORS[i % len(_COLORS)])
+            Process(name, node, command_of(config, name, node, folder), _environment(config), _COLORS[i % len(_COLORS)])
             for i, (name, node) in enumerate(config.node_configs().items())
         ]
         logs = {process.name: _log(config, process.name, stack) for process in processes}
@@ -215,9 +215,10 @@ def _watch(
     return 0
 
 
-def _command(config: DeployConfig, name: str, node: NodeConfig, folder: Path) -> tuple[list[str], dict[str, str]]:
+def command_of(config: DeployConfig, name: str, node: NodeConfig, folder: Path) -> list[str]:
+    """The command that runs a node; its parameters lie in a file in `folder`."""
     parameters = {
-        "contract": str(_contract_path(config.contract)),
+        "contract": str(configs.find(config.contract).absolute()),
         "use_sim_time": config.use_sim_time,
         **({"contract_overrides": list(config.contract_overrides)} if config.contract_overrides else {}),
         **node.parameters,
@@ -229,12 +230,7 @@ def _command(config: DeployConfig, name: str, node: NodeConfig, folder: Path) ->
         command += ["-r", f"__ns:=/{config.namespace.strip('/')}"]
     for source, target in node.remap.items():
         command += ["-r", f"{source}:={target}"]
-    return command, _environment(config)
-
-
-def _contract_path(name: str) -> Path:
-    path = Path(name)
-    return path.absolute() if path.is_file() else configs.CONFIGS_DIR / path.with_suffix(".yaml")
+    return command
 
 
 def _environment(config: DeployConfig) -> dict[str, str]:

@@ -88,6 +88,7 @@ class HabitatRobotNode(Node):
         simulated = declare(self, "publish_clock", False, "stamp with simulated time and publish it at /clock")
         self._period_s = 1.0 / robot.actions.rate_hz
         self._simulated_ns: int | None = _FIRST_STAMP_NS if simulated else None
+        self._ticked_at = time.monotonic()
         self._frame = robot.frames.name("camera")
         self._env = HabitatEnv(config)
         self._advertise()
@@ -138,8 +139,8 @@ class HabitatRobotNode(Node):
         before = self._pose
         if self._simulated_ns is not None:
             self._simulated_ns += round(self._period_s * 1e9)
-            self._ticked_at = time.monotonic()
-        fresh = time.monotonic() - self._commanded_at <= self._contract.base.deadline_s
+        self._ticked_at = time.monotonic()
+        fresh = self._ticked_at - self._commanded_at <= self._contract.base.deadline_s
         actions = self._contract.actions
         action = actions.action(*(self._command if fresh else ZERO))
         if self._running and not actions.is_still(*actions.velocity(action)):
@@ -239,8 +240,8 @@ class HabitatRobotNode(Node):
     def _publish_clock(self) -> None:
         """Time goes on between the ticks, too, and never beyond the next."""
         assert self._simulated_ns is not None
-        since_s = min(time.monotonic() - getattr(self, "_ticked_at", math.inf), 0.99 * self._period_s)
-        self._clock_publisher.publish(Clock(clock=messages.stamp_of(self._simulated_ns + max(0, round(since_s * 1e9)))))
+        since_s = min(time.monotonic() - self._ticked_at, 0.99 * self._period_s)
+        self._clock_publisher.publish(Clock(clock=messages.stamp_of(self._simulated_ns + round(since_s * 1e9))))
 
     def _report(self, only_if_changed: bool = False) -> None:
         level, text = OK, f"episode {self._about['episode_id']} is {'running' if self._running else 'over'}"

@@ -20,6 +20,7 @@ from rclpy.signals import SignalHandlerOptions
 from ros import contract
 from ros.contract import RobotContract
 
+WRONG_INPUT = 2
 _WRONG_PARAMETER = (InvalidParameterException, InvalidParameterTypeException, InvalidParameterValueException)
 
 
@@ -48,8 +49,9 @@ def declared_contract(node: Node) -> RobotContract:
 def run(make: Callable[[], Node], arguments: list[str] | None = None) -> int:
     """Runs one node until SIGINT or SIGTERM; returns the exit status.
 
-    A node that cannot start (ValueError, OSError, RuntimeError) says why in one line. Its `close`, if it has one, is
-    called while it can still publish.
+    A node that cannot start, or go on (ValueError, OSError, RuntimeError), says why in one line; the status is
+    WRONG_INPUT if it did not start, since then starting it again would not help. Its `close`, if it has one, is called
+    while it can still publish.
     """
     ending = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -67,7 +69,7 @@ def run(make: Callable[[], Node], arguments: list[str] | None = None) -> int:
         return 0
     except (ValueError, OSError, RuntimeError, *_WRONG_PARAMETER) as error:
         print(f"{Path(sys.argv[0]).stem}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-        return 2
+        return WRONG_INPUT if node is None else 1
     finally:
         if node is not None:
             with contextlib.suppress(Exception):

@@ -99,6 +99,7 @@ class ActorNode(Node):
 def main():
     rclpy.init()
     node = ActorNode(sys.argv[1])
+    threading.Thread(target=rclpy.spin, args=(node,), daemon=True).start()  # for /clock
     print("ready", flush=True)
     for line in sys.stdin:
         settings = json.loads(line)

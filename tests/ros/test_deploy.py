@@ -1,9 +1,11 @@
 """`embodied deploy` starts, watches and ends processes; robots of one graph keep apart."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from geometry_msgs.msg import TwistStamped
@@ -63,6 +65,11 @@ class Deployed:
                 return line
         raise AssertionError(f"no line with {words!r} in {self.lines}")
 
+    def child(self, module):
+        """The process id of the node that runs `module`."""
+        command = ["pgrep", "-P", str(self.process.pid), "-f", module]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0])
+
 
 SAFETY = "nodes: {safety: {module: ros.safety_node}}"
 
@@ -74,23 +81,19 @@ def test_a_killed_node_is_started_again_and_ctrl_c_ends_all_with_the_base_at_zer
         robot.do(camera="good", odometry="good", command=[0.5, 0.0])
         deployed = Deployed(graph, config_file(tmp_path, SAFETY), f"logs={tmp_path / 'logs'}")
         assert deployed.wait_for_line("not armed yet").startswith("[safety] ")
-        killed = subprocess.run(
-            ["pgrep", "-P", str(deployed.process.pid), "-f", "ros.safety_node"], capture_output=True, text=True
-        )
-        pid = int(killed.stdout.split()[0])
-        subprocess.run(["kill", "-9", str(pid)], check=True)
+        os.kill(deployed.child("ros.safety_node"), signal.SIGKILL)
         deployed.wait_for_line("was ended by SIGKILL; it starts again in")
         deployed.wait_for_line("not armed yet")
         armed = subprocess.run([sys.executable, "-m", "ros.arm"], env=graph.environment, capture_output=True, text=True)
         assert armed.stdout.strip() == "armed"
         wait_for(lambda: base[-1][1].twist.linear.x > 0, "motion", 10.0)
+        safety = deployed.child("ros.safety_node")
         deployed.process.send_signal(signal.SIGINT)
         assert deployed.process.wait(timeout=30.0) == 0
         time.sleep(0.1)
         assert base[-1][1].twist.linear.x == 0
-        assert time.monotonic() - base[-1][0] < 30.0
+        assert not Path(f"/proc/{safety}").exists()
         assert "not armed yet" in (tmp_path / "logs" / "safety.log").read_text()
-        assert subprocess.run(["pgrep", "-P", str(pid)], capture_output=True).returncode == 1
 
 
 def test_a_node_given_something_wrong_ends_all(tmp_path):
@@ -98,7 +101,7 @@ def test_a_node_given_something_wrong_ends_all(tmp_path):
     with Graph() as graph:
         deployed = Deployed(graph, config_file(tmp_path, text))
         line = deployed.wait_for_line("ended with status 2")
-        assert "no config file at nowhere.yaml" in line or "nowhere.yaml" in line
+        assert "nowhere.yaml" in line
         assert deployed.process.wait(timeout=30.0) == 1
 
 

@@ -12,6 +12,7 @@ from graph import Graph, wait_for
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -207,3 +208,22 @@ def test_episodes_that_are_not_there_end_it_with_one_line(house):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert errors.strip() == "habitat_robot_node: sim.episodes: no file at nowhere.json.gz"
+
+
+def test_simulated_time_goes_at_the_walls_pace_and_moves_the_robot(houses):
+    simulated = ("-p", "use_sim_time:=true")
+    with Graph() as graph:
+        clock = graph.ears(Clock, "/clock", qos.SENSOR_READER)
+        odometry = graph.ears(Odometry, ROBOT.odometry.topic, qos.SENSOR_READER)
+        graph.node_process("ros.habitat_robot_node", "-p", f"episodes:={episodes(houses)}", "-p", "publish_clock:=true")
+        graph.node_process("ros.safety_node", *simulated)
+        commander = graph.actor("commander", "--ros-args", *simulated)
+        commander.do(command=[0.0, 0.5])
+        wait_for(lambda: odometry and graph.call(Trigger, "safety/arm").success, "arming")
+        wait_for(
+            lambda: graph.call(Trigger, "safety/arm").success and odometry[-1][1].twist.twist.angular.z > 0, "motion"
+        )
+        (wall, first), (later, last) = clock[0], clock[-1]
+        seconds = (messages.nanoseconds(last.clock) - messages.nanoseconds(first.clock)) / 1e9
+        assert 0.7 * (later - wall) < seconds < 1.1 * (later - wall)
+        assert messages.nanoseconds(odometry[-1][1].header.stamp) < 3600e9
