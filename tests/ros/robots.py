@@ -210,6 +210,24 @@ def until(condition: Callable[[], Any], timeout_s: float = 30.0, what: str = "it
     raise AssertionError(f"{what} did not happen within {timeout_s} s")
 
 
+def answered(client: Any, request: Any, timeout_s: float = 60.0) -> Any:
+    """A service's answer, asked for again every few seconds: a node that was killed goes on being seen for a while, and
+    what is asked of it is lost.
+    """
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if client.service_is_ready():
+            future = client.call_async(request)
+            patience = time.monotonic() + min(10.0, timeout_s)
+            while time.monotonic() < patience:
+                if future.done():
+                    return future.result()
+                time.sleep(0.01)
+            client.remove_pending_request(future)
+        time.sleep(0.02)
+    raise AssertionError(f"no answer of {client.srv_name} within {timeout_s} s")
+
+
 def parameters(**values: Any) -> list[str]:
     """`--ros-args -p name:=value`, a double underscore for a dot."""
     arguments = ["--ros-args"]

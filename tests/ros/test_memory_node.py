@@ -13,7 +13,7 @@ pytest.importorskip("rclpy")
 import rclpy
 from geometry_msgs.msg import Point, PoseStamped
 from rclpy.action import ActionClient
-from robots import Driver, parameters, private_domain, process, save_checkpoint, spinning, until
+from robots import Driver, answered, parameters, private_domain, process, save_checkpoint, spinning, until
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -40,11 +40,8 @@ class World:
         self.clients = {name: node.create_client(kind, f"memory/{name}") for name, kind in kinds.items()}
         self.kinds = kinds
 
-    def ask(self, name: str, timeout_s: float = 30.0, **fields):
-        until(self.clients[name].service_is_ready, 60.0, f"the service {name}")
-        future = self.clients[name].call_async(self.kinds[name].Request(**fields))
-        until(future.done, timeout_s, f"an answer of {name}")
-        return future.result()
+    def ask(self, name: str, timeout_s: float = 90.0, **fields):
+        return answered(self.clients[name], self.kinds[name].Request(**fields), timeout_s)
 
 
 @pytest.fixture
@@ -170,6 +167,6 @@ def test_nothing_acknowledged_is_lost_by_kill_9(world, tmp_path):
         acknowledged |= {entry.id for entry in world.stored}
     world.driver.camera_on = False
     with process("ros.memory_node", *arguments(tmp_path), log=tmp_path / "log"):
-        kept = {entry.id for entry in world.ask("list", limit=100_000, timeout_s=60.0).entries}
+        kept = {entry.id for entry in world.ask("list", limit=100_000).entries}
     assert acknowledged
     assert not acknowledged - kept
