@@ -22,6 +22,7 @@ from visualization_msgs.msg import MarkerArray
 from ros import contract, interfaces, messages, qos
 
 private_domain()
+pytestmark = pytest.mark.timeout(900)  # the encoder's imports alone take a loaded machine minutes
 TYPES = interfaces.load()
 
 
@@ -65,7 +66,7 @@ def arguments(tmp_path, **more):
 def test_it_is_asked_by_text_picture_place_and_time_while_it_looks(world, tmp_path):
     world.driver.velocity = messages.Velocity(0.5, 0.0)
     with process("ros.memory_node", *arguments(tmp_path), log=tmp_path / "log"):
-        until(lambda: len(world.stored) >= 5, 120.0, "five memories")
+        until(lambda: len(world.stored) >= 5, 300.0, "five memories")
         world.caption.publish(String(data="a red chair by the window"))
         until(lambda: any(entry.text for entry in world.stored), 30.0, "a memory with a caption")
         until(lambda: world.pictures and world.markers, 30.0, "something retrieved")
@@ -101,7 +102,7 @@ def test_it_is_asked_by_text_picture_place_and_time_while_it_looks(world, tmp_pa
 
 def test_it_is_saved_cleared_and_loaded(world, tmp_path):
     with process("ros.memory_node", *arguments(tmp_path), log=tmp_path / "log"):
-        until(lambda: len(world.stored) >= 5, 120.0, "five memories")
+        until(lambda: len(world.stored) >= 5, 300.0, "five memories")
         world.driver.camera_on = False
         time.sleep(1.0)
         listed = world.ask("list")
@@ -138,7 +139,7 @@ def test_a_goal_in_words_is_the_place_where_it_was_seen(world, tmp_path):
         process("ros.policy_node", *parameters(checkpoint=path, autostart=True), log=tmp_path / "log"),
         process("ros.memory_node", *arguments(tmp_path), log=tmp_path / "log"),
     ):
-        until(lambda: world.stored, 200.0, "memories")
+        until(lambda: world.stored, 300.0, "memories")
         world.caption.publish(String(data="a red chair"))
         chair = until(lambda: [entry for entry in world.stored if entry.text], 60.0, "a memory of the chair")[0]
         assert chair.pose.position.x == pytest.approx(10.0 - world.driver.pose.y_m, abs=0.5)
@@ -159,7 +160,7 @@ def test_nothing_acknowledged_is_lost_by_kill_9(world, tmp_path):
     for _ in range(3):
         with process("ros.memory_node", *arguments(tmp_path), log=tmp_path / "log") as child:
             before = len(world.stored)
-            until(lambda before=before: len(world.stored) > before + 2, 120.0, "memories")
+            until(lambda before=before: len(world.stored) > before + 2, 300.0, "memories")
             time.sleep(rng.uniform(0.0, 0.5))
             child.kill()
             child.wait()
