@@ -84,7 +84,7 @@ class HabitatRobotNode(Node):
             raise ValueError(
                 "the parameter episodes must name an episode file, like data/houses/episodes/pointnav_val.json.gz"
             )
-        self.declare_parameter("episode", -1)  # not read-only: it is set before `~/reset`
+        declare(self, "episode", -1, "what ~/reset begins; -1: the next", -1, 2**31 - 1, read_only=False)
         simulated = declare(self, "publish_clock", False, "stamp with simulated time and publish it at /clock")
         self._period_s = 1.0 / robot.actions.rate_hz
         self._simulated_ns: int | None = _FIRST_STAMP_NS if simulated else None

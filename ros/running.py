@@ -24,13 +24,22 @@ WRONG_INPUT = 2
 _WRONG_PARAMETER = (InvalidParameterException, InvalidParameterTypeException, InvalidParameterValueException)
 
 
-def declare(node: Node, name: str, default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
-    """Declares a parameter that does not change while the node runs, and gives its value.
+def declare(
+    node: Node,
+    name: str,
+    default: Any,
+    help: str,
+    low: float | None = None,
+    high: float | None = None,
+    read_only: bool = True,
+) -> Any:
+    """Declares a parameter and gives its value.
 
     Args:
         low, high: the range of a number; ROS refuses what lies outside.
+        read_only: it does not change while the node runs.
     """
-    descriptor = ParameterDescriptor(description=help, read_only=True)
+    descriptor = ParameterDescriptor(description=help, read_only=read_only)
     if low is not None and high is not None:
         if isinstance(default, float):
             descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high))]

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from graph import Graph, wait_for
 from nav_msgs.msg import Odometry
@@ -18,6 +19,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from ros import contract, messages, qos
+from ros.safety import FreeWay
 from sim.env import HabitatEnv
 
 pytestmark = pytest.mark.sim
@@ -199,6 +201,27 @@ def test_a_stranger_drives_it_with_cyclone_dds(house):
     assert 0.25 in seen["speeds"]
     assert house.pose() != (0.0, 0.0, 0.0)
     assert house.pose().yaw_rad != 0.0
+
+
+def test_a_gate_that_watches_the_clearance_stops_before_the_wall(house):
+    """Driven ahead in a real house until depth says that something is near; without the watch it would slide along."""
+    house.safety.terminate()
+    house.safety.wait(timeout=30.0)
+    watchful = contract.load("", ["limits.clearance_m=0.4"])
+    status = house.graph.ears(DiagnosticStatus, "safety/status", qos.LATCHED)
+    house.safety = house.graph.node_process("ros.safety_node", "-p", "contract_overrides:=['limits.clearance_m=0.4']")
+    house.reset(0)
+    house.drive([0.5, 0.0], lambda: bool(status) and "clearance" in status[-1][1].message, 60.0)
+    assert not house.is_moving()
+    metres = messages.depth_m_of(house.depths[-1][1], ROBOT.depth, CAMERA)
+    assert 0.1 < FreeWay(watchful).free_m(metres) <= 0.4
+    place = house.pose()
+    house.commander.do(command=[0.5, 0.0])
+    time.sleep(0.5)
+    assert house.pose() == place
+    house.arm()
+    time.sleep(0.5)
+    assert house.pose() == place  # armed, and still nothing ahead: the first picture stops it again
 
 
 def test_episodes_that_are_not_there_end_it_with_one_line(house):
