@@ -1,6 +1,6 @@
 """The long-term store as it grows: queries, recall, insertion, memory.
 
-One store takes entries of clustered embeddings (a centre for every hundred entries, cosine about 0.7 to it) with
+One store takes entries of clustered embeddings (10,000 centres, cosine about 0.7 to them) with
 poses, rooms, times and captions, in appends of 64, each acknowledged when it is on the disk. At 10^3, 10^4, ...
 entries insertion stops, what is being folded is waited for, and queries are timed one after the other, each for 10
 entries near a vector that no entry has; recall is against exact search over all vectors. The clock of insertion
@@ -37,6 +37,7 @@ DIM = 384
 APPEND = 64
 CHUNK = 4096
 QUERIES = 300
+CENTRES = 10_000
 COLOURS = ("red", "green", "blue", "white", "black", "yellow")
 THINGS = ("mug", "plate", "book", "lamp", "chair", "plant", "bottle", "towel", "bowl", "box")
 ROOMS = ("kitchen", "bath", "hall", "bedroom", "office")
@@ -45,9 +46,9 @@ ROOMS = ("kitchen", "bath", "hall", "bedroom", "office")
 class Source:
     """Embeddings and entries from a seed."""
 
-    def __init__(self, seed: int, size: int) -> None:
+    def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.centres = np.random.default_rng(seed).standard_normal((max(10, size // 100), DIM), dtype=np.float32)
+        self.centres = np.random.default_rng(seed).standard_normal((CENTRES, DIM), dtype=np.float32)
 
     def vectors(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """[count, DIM] of length 1."""
@@ -126,7 +127,7 @@ def kill(kills: int, seed: int) -> None:
 
 def grow(path: Path, size: int, seed: int) -> list[dict[str, Any]]:
     """Fills a store up to `size` and measures at every power of ten."""
-    source = Source(seed, size)
+    source = Source(seed)
     exact = Exact(source.vectors(np.random.default_rng([seed, 1]), QUERIES))
     stops = [10**power for power in range(3, 9) if 10**power < size] + [size]
     rows = []
