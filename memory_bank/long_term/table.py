@@ -275,6 +275,17 @@ class Table:
             found = self._reader.search().where(_in("id", ids)).limit(len(ids)).select(["id"]).to_arrow()
         return set(found["id"].to_pylist())
 
+    @property
+    def width(self) -> int:
+        """Length of the embeddings that it was made for."""
+        return self._reader.schema.field("embedding").type.list_size
+
+    def last_seq(self) -> int:
+        """The highest number that is in it, -1 if it is empty."""
+        with self._lance():
+            found = self._reader.search().limit(max(1, self.rows)).select(["seq"]).to_arrow()["seq"].to_numpy()
+        return int(found.max()) if len(found) else -1
+
     def count(self, query: Query) -> int:
         """How many entries meet the query's conditions."""
         with self._lance():
