@@ -119,7 +119,7 @@ class LongTermStore(Store):
         try:
             header = json.loads(head.read_text())
             form, version, have = header["format"], header["version"], int(header["dim"])
-            of = str(header["space"])
+            of = str(header.get("space", ""))
         except (ValueError, KeyError, TypeError) as error:
             raise StoreDamaged(f"{head} is damaged: put it back from a copy, or write it anew") from error
         if form != FORMAT or version != VERSION:
