@@ -96,11 +96,13 @@ class Entry:
         return replace(self, embedding=embedding, tokens=tokens, id=self.id or uuid.uuid4().hex, seq=seq)
 
 
-def to_bytes(entry: Entry) -> bytes:
-    """The entry as the journal keeps it: the length of a JSON object (4 bytes, little-endian), the object, the
-    embedding, the tokens."""
-    assert entry.embedding is not None
-    meta: dict[str, Any] = {
+def meta_of(entry: Entry) -> str:
+    """All but its arrays, its number and why it is retired, as JSON.
+
+    Raises:
+        StoreError: its provenance is nothing that JSON holds.
+    """
+    meta = {
         "id": entry.id,
         "t": [entry.t0, entry.t1],
         "caption": entry.caption,
@@ -111,44 +113,57 @@ def to_bytes(entry: Entry) -> bytes:
         "importance": entry.importance,
         "provenance": entry.provenance,
         "parents": entry.parents,
-        "retired": entry.retired,
-        "dim": len(entry.embedding),
         "tokens": [*entry.tokens.shape, entry.tokens.dtype.name] if entry.tokens is not None else None,
     }
     try:
-        text = json.dumps(meta, separators=(",", ":")).encode()
+        return json.dumps(meta, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise StoreError(f"entry '{entry.id}': provenance is nothing that JSON holds ({error})") from error
+
+
+def from_meta(meta: str | bytes, seq: int, retired: str, embedding: np.ndarray | None, tokens: bytes | None) -> Entry:
+    """The entry that `meta_of` described; `tokens` as in memory."""
+    have = json.loads(meta)
+    array = None
+    if tokens is not None and have["tokens"] is not None:
+        rows, width, kind = have["tokens"]
+        array = np.frombuffer(tokens, kind).reshape(rows, width)
+    return Entry(
+        embedding=embedding,
+        t0=have["t"][0],
+        t1=have["t"][1],
+        id=have["id"],
+        caption=have["caption"],
+        pose=Pose(*have["pose"]) if have["pose"] else None,
+        room=have["room"],
+        instance_ids=tuple(have["instances"]),
+        tokens=array,
+        kind=have["kind"],
+        importance=have["importance"],
+        provenance=have["provenance"],
+        parents=tuple(have["parents"]),
+        retired=retired,
+        seq=seq,
+    )
+
+
+def to_bytes(entry: Entry) -> bytes:
+    """The entry as the journal keeps it: lengths of meta, retired and embedding (4 bytes each, little-endian), then
+    these and the tokens."""
+    assert entry.embedding is not None
+    parts = [meta_of(entry).encode(), entry.retired.encode(), entry.embedding.tobytes()]
     tokens = entry.tokens.tobytes() if entry.tokens is not None else b""
-    return len(text).to_bytes(4, "little") + text + entry.embedding.tobytes() + tokens
+    return b"".join((*(len(part).to_bytes(4, "little") for part in parts), *parts, tokens))
 
 
 def from_bytes(data: bytes, seq: int) -> Entry:
     """The entry that `to_bytes` wrote."""
-    start = 4 + int.from_bytes(data[:4], "little")
-    meta = json.loads(data[4:start])
-    embedding = np.frombuffer(data, np.float32, meta["dim"], start)
-    tokens = None
-    if meta["tokens"] is not None:
-        rows, width, kind = meta["tokens"]
-        tokens = np.frombuffer(data, kind, rows * width, start + embedding.nbytes).reshape(rows, width)
-    return Entry(
-        embedding=embedding,
-        t0=meta["t"][0],
-        t1=meta["t"][1],
-        id=meta["id"],
-        caption=meta["caption"],
-        pose=Pose(*meta["pose"]) if meta["pose"] else None,
-        room=meta["room"],
-        instance_ids=tuple(meta["instances"]),
-        tokens=tokens,
-        kind=meta["kind"],
-        importance=meta["importance"],
-        provenance=meta["provenance"],
-        parents=tuple(meta["parents"]),
-        retired=meta["retired"],
-        seq=seq,
-    )
+    parts, start = [], 12
+    for place in range(0, 12, 4):
+        end = start + int.from_bytes(data[place : place + 4], "little")
+        parts.append(data[start:end])
+        start = end
+    return from_meta(parts[0], seq, parts[1].decode(), np.frombuffer(parts[2], np.float32), data[start:])
 
 
 def _numbers(pose: Pose) -> tuple[float, float, float, float]:

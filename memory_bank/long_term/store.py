@@ -1,6 +1,6 @@
 """The long-term store in a folder: one writer, many readers, and nothing acknowledged is ever lost.
 
-STORE/store.json        format, version, length of the embeddings
+STORE/store.json        format, version, length of the embeddings, what they are of
 STORE/lock              held by the writer
 STORE/journal/*.log     every entry ever written (journal.py); with `keep_journal` also after it has gone to the table
 STORE/table/            the table (table.py)
@@ -54,6 +54,8 @@ class StoreConfig:
     """Of indices in memory, at most."""
     keep_journal: bool = True
     """Keep what is in the table in the journal as well, so that a damaged table can be made anew: twice the disk."""
+    keep_versions_s: float = 120.0
+    """How long files of earlier versions of the table stay, for readers in the middle of a query."""
     background: bool = True
     """Fold in a thread; otherwise in the append that fills the tail."""
 
@@ -66,6 +68,8 @@ class _Current:
     """The first that is not in the table."""
     seq: int
     """The last record that is in the table."""
+    began_s: float
+    """When that version began to be written, seconds of the system's clock."""
     files: dict[str, list[int]]
     """[bytes, crc32] of the table's files, by path."""
 
@@ -82,6 +86,7 @@ class LongTermStore(Store):
         path: Path | str,
         dim: int | None = None,
         *,
+        space: str | None = None,
         read_only: bool = False,
         embed_text: EmbedText | None = None,
         config: StoreConfig | None = None,
@@ -92,6 +97,7 @@ class LongTermStore(Store):
         Args:
             path: its folder.
             dim: length of the embeddings; None: as it is. Needed to begin one.
+            space: what the embeddings are of, such as the name of an encoder; None: as it is.
             read_only: no lock, no writing; every query sees what the writer has written by then.
             embed_text: makes vectors of query texts, in the space of the embeddings.
             config: how it is kept.
@@ -109,29 +115,33 @@ class LongTermStore(Store):
             if dim < 1:
                 raise StoreError(f"dim is {dim}; an embedding has at least one number")
             (path / "journal").mkdir(parents=True, exist_ok=True)
-            _write(head, json.dumps({"format": FORMAT, "version": VERSION, "dim": dim}))
+            _write(head, json.dumps({"format": FORMAT, "version": VERSION, "dim": dim, "space": space or ""}))
         try:
             header = json.loads(head.read_text())
             form, version, have = header["format"], header["version"], int(header["dim"])
+            of = str(header.get("space", ""))
         except (ValueError, KeyError, TypeError) as error:
             raise StoreDamaged(f"{head} is damaged: put it back from a copy, or write it anew") from error
         if form != FORMAT or version != VERSION:
             raise StoreError(f"{head} is of format '{form}' {version}; this Engram reads '{FORMAT}' {VERSION}")
         if dim is not None and dim != have:
             raise StoreError(f"the store at {path} is for embeddings of length {have}, not {dim}")
-        return cls(path, have, read_only, embed_text, config or StoreConfig(), skip_damaged)
+        if space is not None and space != of:
+            raise StoreError(f"the store at {path} is of embeddings '{of}', not '{space}'")
+        return cls(path, have, of, read_only, embed_text, config or StoreConfig(), skip_damaged)
 
     def __init__(
         self,
         path: Path,
         dim: int,
+        space: str,
         read_only: bool,
         embed_text: EmbedText | None,
         config: StoreConfig,
         skip_damaged: bool,
     ) -> None:
         super().__init__(dim, embed_text)
-        self.path, self.read_only, self.config = path, read_only, config
+        self.path, self.space, self.read_only, self.config = path, space, read_only, config
         self.recovery = []
         self._skip_damaged = skip_damaged
         self._seen: tuple[int, int] | None = None
@@ -145,7 +155,7 @@ class LongTermStore(Store):
         self._failed_at = 0.0
         self._unclean = False
         if read_only:
-            self._current = _Current(None, 1, -1, {})
+            self._current = _Current(None, 1, -1, 0.0, {})
             self._seq = -1
             self._refresh()
             return
@@ -245,7 +255,7 @@ class LongTermStore(Store):
         except FileNotFoundError:
             if (self.path / "journal").is_dir() and 1 not in [*log.segments(self.path / "journal"), 1][:1]:
                 raise StoreDamaged(f"{path} is missing: put it back from a copy") from None
-            return _Current(None, 1, -1, {})
+            return _Current(None, 1, -1, 0.0, {})
         except (ValueError, TypeError) as error:
             raise StoreDamaged(f"{path} is damaged ({error}): `embodied memory repair {self.path}`") from error
 
@@ -402,8 +412,17 @@ class LongTermStore(Store):
                 ended, seq = self._journal.rotate(), self._seq
             self._fold_through(ended, seq)
 
+    def wait(self) -> None:
+        """Returns when no fold is due or under way. Raises StoreError if one fails."""
+        while self._folder is not None and (self._is_long() or self._fold_lock.locked()):
+            if self._failure is not None:
+                raise self._failure
+            self._wake.set()
+            time.sleep(0.01)
+
     def _fold_through(self, segment: int, seq: int, anew: bool = False, purge: bool = False) -> None:
         """Brings the records up to `seq`, the last of `segment`, into the table."""
+        began_s = time.time()
         with self._lock:
             entries = [entry for entry in self._tail.entries if entry.seq <= seq]
             retired = {id: reason for id, (at, reason) in self._tail.retired.items() if at <= seq}
@@ -416,9 +435,11 @@ class LongTermStore(Store):
                 table.retire(retired)
             if purge:
                 table.purge()
-            table.maintain(anew)
+            # The version that CURRENT.json names must outlive this fold, which may not come to its end.
+            keep_s = max(self.config.keep_versions_s, began_s - self._current.began_s + 1.0)
+            table.maintain(keep_s, anew)
             files = table.persist(self._current.files)
-            current = _Current(table.version, segment + 1, seq, files)
+            current = _Current(table.version, segment + 1, seq, began_s, files)
             _write(self.path / "CURRENT.json", json.dumps(current.__dict__))
             self._unclean = False
             table.pin(current.table_version)

@@ -8,7 +8,6 @@ version is complete (store.py) only when `persist` has synced every file, and `o
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import zlib
@@ -19,27 +18,28 @@ from typing import Any
 
 import numpy as np
 
-from memory_bank.long_term.entry import Entry, Pose
+from memory_bank.long_term.entry import Entry, from_meta, meta_of
 from memory_bank.long_term.errors import StoreDamaged, StoreError
 from memory_bank.long_term.journal import sync_folder
-from memory_bank.long_term.query import Query, quoted
+from memory_bank.long_term.query import Query, quoted, words_of
 
 NAME = "entries"
 INDEX_FROM_ROWS = 8192
 """Below, every vector is compared."""
-PARTITION_ROWS = 1024
-PROBES = 24
+PARTITION_ROWS = 2048
+PROBES = 8
 """Partitions that a query looks into."""
 REFINE = 2
 """k times as many candidates by their quantised vectors are compared again by the true ones."""
-MAX_DELTAS = 12
-"""Parts of the vector index, of which every fold adds one, before it is made anew."""
-KEEP_VERSIONS_S = 120.0
-"""How long files of earlier versions stay for readers in the middle of a query."""
+MAX_DELTAS = 5
+"""Parts of the vector index, of which every fold adds one and each costs a query about a millisecond, before it is made
+anew."""
+MATCHES = 1024
+"""Entries with a query's words that are looked at, by BM25."""
 
-_META = ["seq", "id", "t0", "t1", "caption", "x", "y", "z", "yaw", "room", "instances", "kind", "importance"]
-_META += ["provenance", "parents", "retired"]
-_ALL = [*_META, "embedding", "tokens", "tokens_rows", "tokens_type"]
+_META = ["seq", "retired", "meta"]
+"""What an entry is made of without its arrays. One column of JSON: every column that is fetched costs a query time."""
+_ALL = [*_META, "embedding", "tokens"]
 _LAST = 2**64 - 1
 """A manifest is named by this minus its version."""
 
@@ -156,10 +156,11 @@ class Table:
         with self._lance():
             self._writer.delete("NOT active")
 
-    def maintain(self, anew: bool = False) -> None:
+    def maintain(self, keep_s: float, anew: bool = False) -> None:
         """Brings the indices up to what was added, merges small files, drops old versions.
 
         Args:
+            keep_s: age in seconds from which files of earlier versions go.
             anew: make the vector index anew, over all rows.
         """
         from lancedb.index import FTS, Bitmap, BTree
@@ -174,7 +175,7 @@ class Table:
                 words = FTS(base_tokenizer="whitespace", stem=False, remove_stop_words=False, ascii_folding=False)
                 self._writer.create_index("words", config=words)
             elif have:
-                self._writer.optimize(cleanup_older_than=timedelta(seconds=KEEP_VERSIONS_S))
+                self._writer.optimize(cleanup_older_than=timedelta(seconds=keep_s))
             rows = self._writer.count_rows()
             vectors = have.get("embedding_idx")
             if rows >= INDEX_FROM_ROWS and (anew or vectors is None or vectors.num_segments >= MAX_DELTAS):
@@ -225,17 +226,22 @@ class Table:
         return list(zip(_from_arrow(rows), (1.0 - rows["_distance"].to_numpy()).tolist(), strict=True))
 
     def with_words(self, query: Query, words: Sequence[str], count: int) -> list[Entry]:
-        """Up to `count` entries whose captions hold any of the words, by BM25."""
+        """Up to `count` entries whose captions hold the most of the words, the newest first among equals; of the first
+        `MATCHES` by BM25."""
         if not self._worded:
             return []
         from lancedb.query import MatchQuery
 
         with self._lance():
-            found = self._reader.search(MatchQuery(" ".join(words), "words"), query_type="fts").limit(count)
+            found = self._reader.search(MatchQuery(" ".join(words), "words"), query_type="fts")
             condition = self._condition(query)
             if condition:
                 found = found.where(condition, prefilter=True)
-            return _from_arrow(found.select([*_META, "_score"]).to_arrow())
+            rows = found.limit(max(MATCHES, count)).select(["seq", "t1", "words", "_score"]).to_arrow()
+            shared = [len(set(words) & set(text.split())) for text in rows["words"].to_pylist()]
+            seq = rows["seq"].to_numpy()
+            order = np.lexsort((-seq, -rows["t1"].to_numpy(), -np.array(shared)))
+            return self.rows_of(seq[order[:count]].tolist())
 
     def ordered(self, query: Query, count: int) -> list[Entry]:
         """Up to `count` entries that meet the conditions: the nearest to the place, else the newest."""
@@ -254,11 +260,12 @@ class Table:
             return self.rows_of(seq[order[:count]].tolist())
 
     def rows_of(self, seqs: Sequence[int]) -> list[Entry]:
-        """The entries of those numbers, without embeddings and tokens."""
+        """The entries of those numbers, in that order, without embeddings and tokens."""
         if not seqs:
             return []
         found = self._reader.search().where(_in("seq", seqs)).limit(len(seqs)).select(_META)
-        return _from_arrow(found.to_arrow())
+        place = {seq: i for i, seq in enumerate(seqs)}
+        return sorted(_from_arrow(found.to_arrow()), key=lambda entry: place[entry.seq])
 
     def get(self, ids: Sequence[str]) -> list[Entry]:
         """The entries of those ids, whole; those it has."""
@@ -275,6 +282,17 @@ class Table:
         with self._lance():
             found = self._reader.search().where(_in("id", ids)).limit(len(ids)).select(["id"]).to_arrow()
         return set(found["id"].to_pylist())
+
+    @property
+    def width(self) -> int:
+        """Length of the embeddings that it was made for."""
+        return self._reader.schema.field("embedding").type.list_size
+
+    def last_seq(self) -> int:
+        """The highest number that is in it, -1 if it is empty."""
+        with self._lance():
+            found = self._reader.search().limit(max(1, self.rows)).select(["seq"]).to_arrow()["seq"].to_numpy()
+        return int(found.max()) if len(found) else -1
 
     def count(self, query: Query) -> int:
         """How many entries meet the query's conditions."""
@@ -341,24 +359,18 @@ def _schema(dim: int) -> Any:
             ("id", text),
             ("t0", number),
             ("t1", number),
-            ("caption", text),
-            ("words", text),
             ("x", number),
             ("y", number),
             ("z", number),
-            ("yaw", number),
             ("room", text),
-            ("instances", pa.list_(text)),
             ("kind", text),
-            ("importance", number),
-            ("provenance", text),
-            ("parents", pa.list_(text)),
+            ("instances", pa.list_(text)),
+            ("words", text),
             ("retired", text),
             ("active", pa.bool_()),
+            ("meta", text),
             ("embedding", pa.list_(pa.float32(), dim)),
             ("tokens", pa.large_binary()),
-            ("tokens_rows", pa.int32()),
-            ("tokens_type", text),
         ]
     )
 
@@ -366,66 +378,35 @@ def _schema(dim: int) -> Any:
 def _to_arrow(entries: list[Entry], dim: int) -> Any:
     import pyarrow as pa
 
-    from memory_bank.long_term.query import words_of
-
     def poses(name: str) -> list[float | None]:
         return [getattr(entry.pose, name) if entry.pose else None for entry in entries]
 
     embeddings = np.concatenate([entry.embedding for entry in entries]) if entries else np.empty(0, np.float32)
-    tokens = [entry.tokens for entry in entries]
     columns = {
         "seq": [entry.seq for entry in entries],
         "id": [entry.id for entry in entries],
         "t0": [entry.t0 for entry in entries],
         "t1": [entry.t1 for entry in entries],
-        "caption": [entry.caption for entry in entries],
-        "words": [" ".join(words_of(entry.caption)) for entry in entries],
         "x": poses("x_m"),
         "y": poses("y_m"),
         "z": poses("z_m"),
-        "yaw": poses("yaw_rad"),
         "room": [entry.room for entry in entries],
-        "instances": [list(entry.instance_ids) for entry in entries],
         "kind": [entry.kind for entry in entries],
-        "importance": [entry.importance for entry in entries],
-        "provenance": [json.dumps(dict(entry.provenance)) for entry in entries],
-        "parents": [list(entry.parents) for entry in entries],
+        "instances": [list(entry.instance_ids) for entry in entries],
+        "words": [" ".join(words_of(entry.caption)) for entry in entries],
         "retired": [entry.retired for entry in entries],
         "active": [entry.active for entry in entries],
+        "meta": [meta_of(entry) for entry in entries],
         "embedding": pa.FixedSizeListArray.from_arrays(pa.array(embeddings), dim),
-        "tokens": [None if array is None else array.tobytes() for array in tokens],
-        "tokens_rows": [None if array is None else array.shape[0] for array in tokens],
-        "tokens_type": [None if array is None else array.dtype.name for array in tokens],
+        "tokens": [None if entry.tokens is None else entry.tokens.tobytes() for entry in entries],
     }
     return pa.table(columns, schema=_schema(dim))
 
 
 def _from_arrow(rows: Any) -> list[Entry]:
-    whole = "embedding" in rows.column_names
-    if not whole:
-        return [_entry(row, None) for row in rows.to_pylist()]
+    metas, seqs, retired = (rows[name].to_pylist() for name in ("meta", "seq", "retired"))
+    if "embedding" not in rows.column_names:
+        return [from_meta(*row, None, None) for row in zip(metas, seqs, retired, strict=True)]
     embeddings = rows["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
-    return [_entry(row, embeddings[i]) for i, row in enumerate(rows.drop_columns("embedding").to_pylist())]
-
-
-def _entry(row: dict[str, Any], embedding: np.ndarray | None) -> Entry:
-    tokens = None
-    if embedding is not None and row["tokens"] is not None:
-        tokens = np.frombuffer(row["tokens"], row["tokens_type"]).reshape(row["tokens_rows"], -1)
-    return Entry(
-        embedding=embedding,
-        t0=row["t0"],
-        t1=row["t1"],
-        id=row["id"],
-        caption=row["caption"],
-        pose=Pose(row["x"], row["y"], row["z"], row["yaw"]) if row["x"] is not None else None,
-        room=row["room"],
-        instance_ids=tuple(row["instances"]),
-        tokens=tokens,
-        kind=row["kind"],
-        importance=row["importance"],
-        provenance=json.loads(row["provenance"]),
-        parents=tuple(row["parents"]),
-        retired=row["retired"],
-        seq=row["seq"],
-    )
+    tokens = rows["tokens"].to_pylist()
+    return [from_meta(*row) for row in zip(metas, seqs, retired, embeddings, tokens, strict=True)]
