@@ -59,7 +59,7 @@ def world():
 
 
 def arguments(tmp_path, **more):
-    settings = {"rate_hz": 10.0, "past_s": 0.5, "encoder_side": 64, "new_below": 1.0} | more
+    settings = {"rate_hz": 10.0, "past_s": 0.5, "encoder_side": 64, "new_below": 1.0, "caption_s": 20.0} | more
     return parameters(store=tmp_path / "memory", **settings)
 
 
@@ -68,7 +68,7 @@ def test_it_is_asked_by_text_picture_place_and_time_while_it_looks(world, tmp_pa
     with process("ros.memory_node", *arguments(tmp_path), log=tmp_path / "log"):
         until(lambda: len(world.stored) >= 5, 300.0, "five memories")
         world.caption.publish(String(data="a red chair by the window"))
-        until(lambda: any(entry.text for entry in world.stored), 30.0, "a memory with a caption")
+        until(lambda: any(entry.text for entry in world.stored), 60.0, "a memory with a caption")
         until(lambda: world.pictures and world.markers, 30.0, "something retrieved")
 
         found = world.ask("query", text="where is the chair", with_images=True)
