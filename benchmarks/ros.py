@@ -40,7 +40,7 @@ from rclpy.action import ActionClient
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from robots import Driver, parameters, private_domain, process, save_checkpoint, spinning, until
+from robots import Driver, answered, parameters, private_domain, process, save_checkpoint, spinning, until
 from std_srvs.srv import Trigger
 
 from memory_bank.long_term import Entry, LongTermStore, Pose, StoreConfig
@@ -75,10 +75,7 @@ class Robot:
         self.base_ns.append(messages.nanoseconds(message.header.stamp))
 
     def call(self, client: Any, request: Any) -> Any:
-        until(client.service_is_ready, _PATIENCE_S, client.srv_name)
-        future = client.call_async(request)
-        until(future.done, 60.0, client.srv_name)
-        return future.result()
+        return answered(client, request, _PATIENCE_S)
 
     def go(self) -> None:
         """Arms the gate and gives the policy a goal that it does not reach."""

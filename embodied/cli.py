@@ -17,6 +17,7 @@ import typer
 from embodied import config as configs
 from embodied.config import ConfigError
 from embodied.long_horizon.cli import app as long_horizon_app
+from embodied.memory_cli import app as memory_app
 from embodied.metaworld.cli import app as metaworld_app
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ Arguments = Annotated[
     typer.Argument(metavar="[CONFIG.yaml] [KEY=VALUE]...", help="A config file, then overrides, e.g. sim.num_envs=4"),
 ]
 
+app.add_typer(memory_app, name="memory")
 app.add_typer(metaworld_app, name="metaworld")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: from a robot's bags.")
 app.add_typer(data_app, name="data")

@@ -58,7 +58,7 @@ _RUNTIME = (
 )
 
 
-class InterfaceError(RuntimeError):
+class InterfaceError(ValueError):
     """The types cannot be built; the message is one line with the cause and the remedy."""
 
 

@@ -79,7 +79,7 @@ class MemoryNode(Node):
         self._new_rad = say("new_after_rad", 0.5, "or so far turned from it, radians", 0.0, 6.3)
         self._shown = say("retrieved", 3, "entries that are retrieved and shown for each frame", 1, 20)
         self._past_s = say("past_s", 10.0, "only entries older than this are retrieved, seconds", 0.0, 1e6)
-        self._caption_s = say("caption_s", 1.0, "how long a caption holds after it was said, seconds", 0.0, 1e6)
+        self._caption_s = say("caption_s", 1.0, "a caption holds for frames so near to it in time, seconds", 0.0, 1e6)
         side = say("encoder_side", 128, "pixels that pictures are scaled to before they are embedded", 32, 512)
         if not store:
             raise ValueError("the parameter store must name the memory's folder")
@@ -89,6 +89,7 @@ class MemoryNode(Node):
         """Of the memory as a whole: clearing and loading exchange it."""
         self._odom_in_map = Pose(0.0, 0.0, 0.0)
         self._caption = (-math.inf, "")
+        """When the last was said, seconds of ROS time, and what."""
         self._frames = FrameSync(False, 0.5 / robot.camera.rate_hz)
         self._frame: Frame | None = None
         self._wake = threading.Condition()
@@ -160,7 +161,7 @@ class MemoryNode(Node):
             self._bad["odom_in_map"] = str(error)
 
     def _captioned(self, message: String) -> None:
-        self._caption = time.monotonic(), message.data
+        self._caption = self.get_clock().now().nanoseconds / 1e9, message.data
 
     def _in_map(self, pose: Pose) -> Pose:
         x, y, yaw = self._odom_in_map
@@ -202,7 +203,7 @@ class MemoryNode(Node):
         if not self._is_new(vector, pose):
             return
         said_at, caption = self._caption
-        if time.monotonic() - said_at > self._caption_s:
+        if abs(stamp_s - said_at) > self._caption_s:
             caption = ""
         entry = Entry(
             embedding=vector,

@@ -1,6 +1,6 @@
 """The long-term store in a folder: one writer, many readers, and nothing acknowledged is ever lost.
 
-STORE/store.json        format, version, length of the embeddings
+STORE/store.json        format, version, length of the embeddings, what they are of
 STORE/lock              held by the writer
 STORE/journal/*.log     every entry ever written (journal.py); with `keep_journal` also after it has gone to the table
 STORE/table/            the table (table.py)
@@ -86,6 +86,7 @@ class LongTermStore(Store):
         path: Path | str,
         dim: int | None = None,
         *,
+        space: str | None = None,
         read_only: bool = False,
         embed_text: EmbedText | None = None,
         config: StoreConfig | None = None,
@@ -96,6 +97,7 @@ class LongTermStore(Store):
         Args:
             path: its folder.
             dim: length of the embeddings; None: as it is. Needed to begin one.
+            space: what the embeddings are of, such as the name of an encoder; None: as it is.
             read_only: no lock, no writing; every query sees what the writer has written by then.
             embed_text: makes vectors of query texts, in the space of the embeddings.
             config: how it is kept.
@@ -113,29 +115,33 @@ class LongTermStore(Store):
             if dim < 1:
                 raise StoreError(f"dim is {dim}; an embedding has at least one number")
             (path / "journal").mkdir(parents=True, exist_ok=True)
-            _write(head, json.dumps({"format": FORMAT, "version": VERSION, "dim": dim}))
+            _write(head, json.dumps({"format": FORMAT, "version": VERSION, "dim": dim, "space": space or ""}))
         try:
             header = json.loads(head.read_text())
             form, version, have = header["format"], header["version"], int(header["dim"])
+            of = str(header.get("space", ""))
         except (ValueError, KeyError, TypeError) as error:
             raise StoreDamaged(f"{head} is damaged: put it back from a copy, or write it anew") from error
         if form != FORMAT or version != VERSION:
             raise StoreError(f"{head} is of format '{form}' {version}; this Engram reads '{FORMAT}' {VERSION}")
         if dim is not None and dim != have:
             raise StoreError(f"the store at {path} is for embeddings of length {have}, not {dim}")
-        return cls(path, have, read_only, embed_text, config or StoreConfig(), skip_damaged)
+        if space is not None and space != of:
+            raise StoreError(f"the store at {path} is of embeddings '{of}', not '{space}'")
+        return cls(path, have, of, read_only, embed_text, config or StoreConfig(), skip_damaged)
 
     def __init__(
         self,
         path: Path,
         dim: int,
+        space: str,
         read_only: bool,
         embed_text: EmbedText | None,
         config: StoreConfig,
         skip_damaged: bool,
     ) -> None:
         super().__init__(dim, embed_text)
-        self.path, self.read_only, self.config = path, read_only, config
+        self.path, self.space, self.read_only, self.config = path, space, read_only, config
         self.recovery = []
         self._skip_damaged = skip_damaged
         self._seen: tuple[int, int] | None = None

@@ -26,13 +26,16 @@ from memory_bank.long_term.query import Query, quoted, words_of
 NAME = "entries"
 INDEX_FROM_ROWS = 8192
 """Below, every vector is compared."""
-PARTITION_ROWS = 1024
-PROBES = 16
+PARTITION_ROWS = 2048
+PROBES = 8
 """Partitions that a query looks into."""
 REFINE = 2
 """k times as many candidates by their quantised vectors are compared again by the true ones."""
-MAX_DELTAS = 12
-"""Parts of the vector index, of which every fold adds one, before it is made anew."""
+MAX_DELTAS = 5
+"""Parts of the vector index, of which every fold adds one and each costs a query about a millisecond, before it is made
+anew."""
+MATCHES = 1024
+"""Entries with a query's words that are looked at, by BM25."""
 
 _META = ["seq", "retired", "meta"]
 """What an entry is made of without its arrays. One column of JSON: every column that is fetched costs a query time."""
@@ -223,17 +226,22 @@ class Table:
         return list(zip(_from_arrow(rows), (1.0 - rows["_distance"].to_numpy()).tolist(), strict=True))
 
     def with_words(self, query: Query, words: Sequence[str], count: int) -> list[Entry]:
-        """Up to `count` entries whose captions hold any of the words, by BM25."""
+        """Up to `count` entries whose captions hold the most of the words, the newest first among equals; of the first
+        `MATCHES` by BM25."""
         if not self._worded:
             return []
         from lancedb.query import MatchQuery
 
         with self._lance():
-            found = self._reader.search(MatchQuery(" ".join(words), "words"), query_type="fts").limit(count)
+            found = self._reader.search(MatchQuery(" ".join(words), "words"), query_type="fts")
             condition = self._condition(query)
             if condition:
                 found = found.where(condition, prefilter=True)
-            return _from_arrow(found.select([*_META, "_score"]).to_arrow())
+            rows = found.limit(max(MATCHES, count)).select(["seq", "t1", "words", "_score"]).to_arrow()
+            shared = [len(set(words) & set(text.split())) for text in rows["words"].to_pylist()]
+            seq = rows["seq"].to_numpy()
+            order = np.lexsort((-seq, -rows["t1"].to_numpy(), -np.array(shared)))
+            return self.rows_of(seq[order[:count]].tolist())
 
     def ordered(self, query: Query, count: int) -> list[Entry]:
         """Up to `count` entries that meet the conditions: the nearest to the place, else the newest."""
@@ -274,6 +282,17 @@ class Table:
         with self._lance():
             found = self._reader.search().where(_in("id", ids)).limit(len(ids)).select(["id"]).to_arrow()
         return set(found["id"].to_pylist())
+
+    @property
+    def width(self) -> int:
+        """Length of the embeddings that it was made for."""
+        return self._reader.schema.field("embedding").type.list_size
+
+    def last_seq(self) -> int:
+        """The highest number that is in it, -1 if it is empty."""
+        with self._lance():
+            found = self._reader.search().limit(max(1, self.rows)).select(["seq"]).to_arrow()["seq"].to_numpy()
+        return int(found.max()) if len(found) else -1
 
     def count(self, query: Query) -> int:
         """How many entries meet the query's conditions."""

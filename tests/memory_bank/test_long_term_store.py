@@ -23,9 +23,11 @@ from memory_bank.long_term import (
     Place,
     Pose,
     Query,
+    SharedStore,
     StoreConfig,
     StoreDamaged,
     StoreError,
+    VolatileStore,
     journal,
     repair,
 )
@@ -220,6 +222,30 @@ def test_a_wrong_entry_is_named_and_nothing_of_its_append_is_stored(tmp_path, ch
         with pytest.raises(StoreError, match="no entry 'nobody'"):
             store.retire(["e0", "nobody"], "x")
         assert len(store) == 1
+
+
+@pytest.mark.parametrize("kind", ["memory alone", "uri"])
+def test_stores_of_other_kinds_answer_the_same(kind, filled, tmp_path):
+    """By a URI: LanceDB's in a folder; an object store or a server has not been run."""
+    store = VolatileStore(DIM) if kind == "memory alone" else SharedStore(f"file://{tmp_path}/shared", DIM)
+    with store:
+        for start in range(0, 240, 80):
+            store.append([entry(i) for i in range(start, start + 80)])
+        store.retire(["e7", "e210"], "seen again")
+        store.compact()
+        asked = (
+            Query(vector=entry(9).embedding),
+            Query(text="red mugs", k=5),
+            Query(vector=entry(9).embedding, text="number 9", room="kitchen", k=1),
+            Query(place=Place(0, 0, 0, 3)),
+            Query(time=(30, 60), retired=True),
+        )
+        for query in asked:
+            theirs = [(hit.entry.id, pytest.approx(hit.score, abs=1e-4)) for hit in filled[0].query(query)]
+            assert [(hit.entry.id, hit.score) for hit in store.query(query)] == theirs
+        assert len(store) == 238
+        with pytest.raises(StoreError, match="already"):
+            store.append(entry(3))
 
 
 # ---- what lasts -----------------------------------------------------------------------------------------------------

@@ -145,7 +145,8 @@ class Driver:
         frame = self.robot.frames.name("camera")
         if self.camera_on:
             camera, depth = self.robot.camera, self.robot.depth
-            color = self._random.integers(0, 255, (camera.height, camera.width, 3), np.uint8)
+            blocks = self._random.integers(0, 255, (4, 4, 3), np.uint8)  # to tell one from another, by JPEG too
+            color = np.kron(blocks, np.ones((camera.height // 4, camera.width // 4, 1), np.uint8))
             self._color.publish(self.bend(messages.image(color, camera.encoding, stamp, frame)))
             metres = np.full((depth.height, depth.width), 3.0, np.float32)
             self._depth.publish(messages.image(metres, depth.encoding, stamp, frame))
@@ -207,6 +208,24 @@ def until(condition: Callable[[], Any], timeout_s: float = 30.0, what: str = "it
             return found
         time.sleep(0.02)
     raise AssertionError(f"{what} did not happen within {timeout_s} s")
+
+
+def answered(client: Any, request: Any, timeout_s: float = 60.0) -> Any:
+    """A service's answer, asked for again every few seconds: a node that was killed goes on being seen for a while, and
+    what is asked of it is lost.
+    """
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if client.service_is_ready():
+            future = client.call_async(request)
+            patience = time.monotonic() + min(10.0, timeout_s)
+            while time.monotonic() < patience:
+                if future.done():
+                    return future.result()
+                time.sleep(0.01)
+            client.remove_pending_request(future)
+        time.sleep(0.02)
+    raise AssertionError(f"no answer of {client.srv_name} within {timeout_s} s")
 
 
 def parameters(**values: Any) -> list[str]:

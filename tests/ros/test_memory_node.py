@@ -13,7 +13,7 @@ pytest.importorskip("rclpy")
 import rclpy
 from geometry_msgs.msg import Point, PoseStamped
 from rclpy.action import ActionClient
-from robots import Driver, parameters, private_domain, process, save_checkpoint, spinning, until
+from robots import Driver, answered, parameters, private_domain, process, save_checkpoint, spinning, until
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -22,6 +22,7 @@ from visualization_msgs.msg import MarkerArray
 from ros import contract, interfaces, messages, qos
 
 private_domain()
+pytestmark = pytest.mark.timeout(900)  # the encoder's imports alone take a loaded machine minutes
 TYPES = interfaces.load()
 
 
@@ -40,11 +41,8 @@ class World:
         self.clients = {name: node.create_client(kind, f"memory/{name}") for name, kind in kinds.items()}
         self.kinds = kinds
 
-    def ask(self, name: str, timeout_s: float = 30.0, **fields):
-        until(self.clients[name].service_is_ready, 60.0, f"the service {name}")
-        future = self.clients[name].call_async(self.kinds[name].Request(**fields))
-        until(future.done, timeout_s, f"an answer of {name}")
-        return future.result()
+    def ask(self, name: str, timeout_s: float = 90.0, **fields):
+        return answered(self.clients[name], self.kinds[name].Request(**fields), timeout_s)
 
 
 @pytest.fixture
@@ -61,16 +59,16 @@ def world():
 
 
 def arguments(tmp_path, **more):
-    settings = {"rate_hz": 10.0, "past_s": 0.5, "encoder_side": 64, "new_below": 1.0} | more
+    settings = {"rate_hz": 10.0, "past_s": 0.5, "encoder_side": 64, "new_below": 1.0, "caption_s": 20.0} | more
     return parameters(store=tmp_path / "memory", **settings)
 
 
 def test_it_is_asked_by_text_picture_place_and_time_while_it_looks(world, tmp_path):
     world.driver.velocity = messages.Velocity(0.5, 0.0)
     with process("ros.memory_node", *arguments(tmp_path), log=tmp_path / "log"):
-        until(lambda: len(world.stored) >= 5, 120.0, "five memories")
+        until(lambda: len(world.stored) >= 5, 300.0, "five memories")
         world.caption.publish(String(data="a red chair by the window"))
-        until(lambda: any(entry.text for entry in world.stored), 30.0, "a memory with a caption")
+        until(lambda: any(entry.text for entry in world.stored), 60.0, "a memory with a caption")
         until(lambda: world.pictures and world.markers, 30.0, "something retrieved")
 
         found = world.ask("query", text="where is the chair", with_images=True)
@@ -104,7 +102,7 @@ def test_it_is_asked_by_text_picture_place_and_time_while_it_looks(world, tmp_pa
 
 def test_it_is_saved_cleared_and_loaded(world, tmp_path):
     with process("ros.memory_node", *arguments(tmp_path), log=tmp_path / "log"):
-        until(lambda: len(world.stored) >= 5, 120.0, "five memories")
+        until(lambda: len(world.stored) >= 5, 300.0, "five memories")
         world.driver.camera_on = False
         time.sleep(1.0)
         listed = world.ask("list")
@@ -141,7 +139,7 @@ def test_a_goal_in_words_is_the_place_where_it_was_seen(world, tmp_path):
         process("ros.policy_node", *parameters(checkpoint=path, autostart=True), log=tmp_path / "log"),
         process("ros.memory_node", *arguments(tmp_path), log=tmp_path / "log"),
     ):
-        until(lambda: world.stored, 200.0, "memories")
+        until(lambda: world.stored, 300.0, "memories")
         world.caption.publish(String(data="a red chair"))
         chair = until(lambda: [entry for entry in world.stored if entry.text], 60.0, "a memory of the chair")[0]
         assert chair.pose.position.x == pytest.approx(10.0 - world.driver.pose.y_m, abs=0.5)
@@ -162,7 +160,7 @@ def test_nothing_acknowledged_is_lost_by_kill_9(world, tmp_path):
     for _ in range(3):
         with process("ros.memory_node", *arguments(tmp_path), log=tmp_path / "log") as child:
             before = len(world.stored)
-            until(lambda before=before: len(world.stored) > before + 2, 120.0, "memories")
+            until(lambda before=before: len(world.stored) > before + 2, 300.0, "memories")
             time.sleep(rng.uniform(0.0, 0.5))
             child.kill()
             child.wait()
@@ -170,6 +168,6 @@ def test_nothing_acknowledged_is_lost_by_kill_9(world, tmp_path):
         acknowledged |= {entry.id for entry in world.stored}
     world.driver.camera_on = False
     with process("ros.memory_node", *arguments(tmp_path), log=tmp_path / "log"):
-        kept = {entry.id for entry in world.ask("list", limit=100_000, timeout_s=60.0).entries}
+        kept = {entry.id for entry in world.ask("list", limit=100_000).entries}
     assert acknowledged
     assert not acknowledged - kept
