@@ -208,5 +208,5 @@ class Ground:
 
 
 def _ratio(shortest_m: float, taken_m: float) -> float:
-    """Shortest over taken, at most 1; 1 where neither takes a way. As published, 0 where a way was taken for nothing."""
+    """Shortest over taken, at most 1; 1 where neither takes a way; 0, as published, where one was taken for nothing."""
     return 1.0 if max(shortest_m, taken_m) < 1e-3 else shortest_m / max(shortest_m, taken_m)
