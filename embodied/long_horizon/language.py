@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ class Embedder:
     """MiniLM's sentence vectors, of length 1. Loads torch when it is first used."""
 
     def __init__(self) -> None:
-        self._encoder = None
+        self._encoder: Any = None
 
     def __call__(self, texts: Sequence[str], batch: int = 64) -> np.ndarray:
         """[n, 384] float32."""

@@ -207,11 +207,6 @@ class Ground:
         self._metres[self._now, self._now] = 0.0
 
 
-def mean(values: list[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
-
-
 def _ratio(shortest_m: float, taken_m: float) -> float:
-    """Shortest over taken, at most 1; 1 where the robot stood there already."""
+    """Shortest over taken, at most 1; 1 where neither takes a way; 0, as published, where one was taken for nothing."""
     return 1.0 if max(shortest_m, taken_m) < 1e-3 else shortest_m / max(shortest_m, taken_m)

@@ -154,8 +154,7 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
                     if kept[history.name] is None:
                         found = _ask(config, history, agents, Ground(worker) if worker else None)
                         rows = {name: [dataclasses.asdict(r) for r in results] for name, results in found.items()}
-                        body = json.dumps({"stamp": stamp, "agents": rows}, indent=1)
-                        write_atomically(path, body)
+                        write_atomically(path, json.dumps({"stamp": stamp, "agents": rows}, indent=1))
                         kept[history.name] = found
                     bar.advance(task)
         finally:

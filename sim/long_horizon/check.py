@@ -52,7 +52,7 @@ def replay(history: History) -> list[Interaction]:
 
 
 def check_history(history: History) -> Story:
-    """Replays a recording and compares it with what it says of itself; returns the replayed story. Raises CheckError."""
+    """Replays a recording, compares it with what it says of itself, and gives the story. Raises CheckError."""
     found = replay(history)
     if found != history.interactions:
         raise CheckError(f"{history.name}: a replay finds other interactions than were recorded: record it again")

@@ -168,7 +168,7 @@ class _Oracle:
         self._do({"do": "go_to", "position": view[:3]}, {"do": "wait", "seconds": carry_s})
         self._do({"do": "turn_to", "yaw": view[3]})
         self._do({"do": "place", "id": key, "position": list(spot[:3]), "yaw": spot[3]})
-        self._at[key] = dataclasses.replace(self._at[key], position=tuple(spot[:3]), yaw=spot[3])
+        self._at[key] = dataclasses.replace(self._at[key], position=spot[:3], yaw=spot[3])
         self._on[key] = target
         self._free_again[key] = len(self.interactions) + 2
         self.interactions.append(
@@ -179,7 +179,7 @@ class _Oracle:
         )
         return True
 
-    def _destination(self, key: int, avoid: int) -> tuple[int, tuple[float, ...], list[float]] | None:
+    def _destination(self, key: int, avoid: int) -> tuple[int, tuple[float, float, float, float], list[float]] | None:
         """A receptacle, a free place on it and a place to stand, for an object."""
         scene, rng = self._scene, self._rng
         here = self._room_now(key)

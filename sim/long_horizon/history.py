@@ -199,7 +199,7 @@ def write(
 
 
 def _write_rows(path: Path, rows: Any, schema: pa.Schema) -> None:
-    columns = list(zip(*rows, strict=True)) if rows else [[] for _ in schema.names]
+    columns: list[tuple[Any, ...]] = list(zip(*rows, strict=True)) if rows else [() for _ in schema.names]
     arrays = [
         pa.array(list(column), type=field.type)
         if not pa.types.is_integer(field.type)

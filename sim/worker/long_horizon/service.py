@@ -51,6 +51,7 @@ class LongHorizonWorker:
             ]
         self._config = habitat.get_config(config["lab_config"], overrides).habitat
         self._sim: Any = None
+        self._path = ""
         self._calls = {
             "open": self._open,
             "survey": self._survey,
@@ -92,6 +93,9 @@ class LongHorizonWorker:
 
         path = os.path.join(root, scene)
         check_instance(path)
+        if self._sim is not None and path == self._path:
+            for key in self._moved:  # the same house again is not loaded anew
+                self._bodies[key].translation, self._bodies[key].rotation = self._first[key]
         with read_write(self._config):
             self._config.simulator.scene = path
             self._config.simulator.scene_dataset = os.path.join(root, "engram.scene_dataset_config.json")
@@ -111,10 +115,9 @@ class LongHorizonWorker:
         self._bodies = {key: manager.get_object_by_handle(i["handle"]) for key, i in self._instances.items()}
         self._moved: Dict[int, bool] = {}
         self._at = {key: np.array(i["position"], dtype=np.float32) for key, i in self._instances.items()}
-        for key, instance in self._instances.items():
-            found = np.array(self._bodies[key].translation)
-            if np.abs(found - self._at[key]).max() > 1e-3:  # carried about by who had this house before
-                self._set(key, instance["position"], float(instance["yaw"]))
+        if path != self._path:
+            self._first = {key: (body.translation, body.rotation) for key, body in self._bodies.items()}
+        self._path = path
         self._held: Optional[int] = None
         self._step_count, self._clock_s = 0, 0.0
         self._walker = Walker(self._sim.pathfinder, self._points[0], 0.0)
