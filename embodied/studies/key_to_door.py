@@ -174,7 +174,8 @@ def scripted_returns(room: str, role: str, times: int, trials: int) -> dict[str,
     env = make_memory_env("key_to_door", rows, 1_000_000, size=size, horizon=horizon, trial=times * trial)
     agent = make_scripted("key_to_door", role, env)
     observations, _ = env.reset()
-    resets, actions, found = np.ones(rows, bool), np.zeros(rows, np.int64), []
+    resets, actions = np.ones(rows, bool), np.zeros(rows, np.int64)
+    found: list[float] = []
     while len(found) < trials:  # all trials are of one length, so they end together
         actions = agent.act(observations, resets, actions)
         observations, _, terminated, truncated, infos = env.step(actions)

@@ -104,7 +104,7 @@ class BalletVectorEnv(MemoryVectorEnv):
         self.dancers, self.delay, self.view = dancers, delay, view
         self.horizon = 320 if delay == 16 else 1024
         self.choice_frame = 1 + dancers * (DANCE_STEPS - 1 + delay)
-        self.place = np.zeros((num_envs, 2), np.int64)
+        self.place: np.ndarray = np.zeros((num_envs, 2), np.int64)
         self.homes = np.zeros((num_envs, dancers, 2), np.int64)
         self.dances, self.colours, self.shapes = (np.zeros((num_envs, dancers), np.int64) for _ in range(3))
         self.target = np.zeros(num_envs, np.int64)

@@ -51,6 +51,7 @@ class MemoryVectorEnv(VectorEnv):
             raise ValueError(f"num_envs must be at least 1, not {num_envs}")
         self.num_envs = num_envs
         self.closed = False
+        self.observations = observation_space
         self.single_observation_space = observation_space
         self.single_action_space = gym.spaces.Discrete(len(self.action_names))
         self.observation_space = batch_space(self.single_observation_space, num_envs)

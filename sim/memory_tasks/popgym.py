@@ -53,7 +53,9 @@ class PopgymVectorEnv(VectorEnv):
         self.num_envs, self.closed, self._seed = num_envs, False, seed
         self._envs = [make() for _ in range(num_envs)]
         self._parts = _parts(self._envs[0].observation_space)
-        spaces = {name: _joined(name, self._envs[0].observation_space) for name in self._parts}
+        spaces: dict[str, gym.Space[Any]] = {
+            name: _joined(name, self._envs[0].observation_space) for name in self._parts
+        }
         self._sizes = _action_sizes(task, self._envs[0].action_space)
         count = int(np.prod(self._sizes))
         self.action_names = tuple(str(index) for index in range(count))
@@ -61,7 +63,7 @@ class PopgymVectorEnv(VectorEnv):
         self.single_action_space = gym.spaces.Discrete(count)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._counts = np.full(num_envs, -1)
+        self._counts: np.ndarray = np.full(num_envs, -1)
         self._actions: list[list[int]] = [[] for _ in range(num_envs)]
         self._returns = np.zeros(num_envs)
         self._now: list[Any] = [None] * num_envs
@@ -194,7 +196,8 @@ def _parts(space: gym.Space) -> dict[str, list[int]]:
 
 
 def _joined(name: str, space: gym.Space) -> gym.spaces.Box:
-    low, high = [], []
+    low: list[np.ndarray] = []
+    high: list[np.ndarray] = []
     for piece in _pieces(space):
         if isinstance(piece, gym.spaces.Box) == (name == NUMBERS):
             if isinstance(piece, gym.spaces.Box):

@@ -32,11 +32,12 @@ class TaughtVectorEnv(VectorEnv):
         self.num_envs, self.action_names, self.closed = env.num_envs, env.action_names, False
         last = len(env.action_names) - 1
         label = gym.spaces.Box(0, last, (1,), np.int64)
-        self.single_observation_space = gym.spaces.Dict({**env.single_observation_space.spaces, ORACLE_ACTION: label})
+        spaces: dict[str, gym.Space[Any]] = {**env.observations.spaces, ORACLE_ACTION: label}
+        self.single_observation_space = gym.spaces.Dict(spaces)
         self.single_action_space = env.single_action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = env.action_space
-        self._labels = np.zeros(self.num_envs, np.int64)
+        self._labels: np.ndarray = np.zeros(self.num_envs, np.int64)
         self._is_restored = state is not None
         if state is not None:
             teacher.restore(state["teacher"])
