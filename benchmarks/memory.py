@@ -134,7 +134,7 @@ def grow(path: Path, size: int, seed: int) -> list[dict[str, Any]]:
     with LongTermStore.open(path, DIM) as store, _progress() as progress:
         task = progress.add_task("entries", total=size)
         count, there = 0, store.count(Query(retired=True))  # a store of an earlier run goes on
-        for stop in [stop for stop in stops if stop >= there]:
+        for stop in [stop for stop in stops if stop >= there] or [there]:
             timed, apart, began = 0, 0.0, time.perf_counter()
             while count < stop:
                 own = time.perf_counter()

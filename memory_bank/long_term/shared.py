@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from memory_bank.long_term.base import EmbedText, Store
 from memory_bank.long_term.entry import Entry
@@ -23,7 +24,7 @@ class SharedStore(Store):
         *,
         embed_text: EmbedText | None = None,
         cache_bytes: int = 1 << 30,
-        options: Mapping[str, str] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         """
         Args:

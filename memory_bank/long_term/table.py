@@ -47,7 +47,7 @@ _LAST = 2**64 - 1
 class Table:
     """All entries but the newest. Queries see the version that `pin` fixed last, whatever is being written."""
 
-    def __init__(self, uri: str, dim: int, cache_bytes: int, options: Mapping[str, str] | None = None) -> None:
+    def __init__(self, uri: str, dim: int, cache_bytes: int, options: Mapping[str, Any] | None = None) -> None:
         """
         Args:
             uri: a folder, or what LanceDB connects to: s3://BUCKET/PATH, gs://, az://, db://NAME.
@@ -232,8 +232,9 @@ class Table:
             return []
         from lancedb.query import MatchQuery
 
+        matching = MatchQuery(" ".join(words), "words")  # type: ignore[call-arg]  # the rest has defaults
         with self._lance():
-            found = self._reader.search(MatchQuery(" ".join(words), "words"), query_type="fts")
+            found = self._reader.search(matching, query_type="fts")
             condition = self._condition(query)
             if condition:
                 found = found.where(condition, prefilter=True)

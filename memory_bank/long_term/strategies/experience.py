@@ -54,8 +54,8 @@ class ExperienceReuse(Strategy):
             done += delete(store, [kept], "a better experience of the same goal and scene is kept")
             budget -= 1
         most = max(1, self.capacity // 2)
-        kept = sorted(active(store, EXPERIENCE), key=lambda entry: (entry.importance, entry.seq))
-        return done + delete(store, kept[: max(0, len(kept) - most)], "worst of full experiences")
+        ranked = sorted(active(store, EXPERIENCE), key=lambda entry: (entry.importance, entry.seq))
+        return done + delete(store, ranked[: max(0, len(ranked) - most)], "worst of full experiences")
 
     @staticmethod
     def _worse(store: Store) -> list[Entry]:
