@@ -210,7 +210,11 @@ class GoalEncoder(nn.Module):
         An episode is decided within one step of its goal, where the distance alone hardly changes.
         """
         distance_m, angle = observations[POINT_GOAL].float().unbind(-1)
-        scales = [distance_m / _ROOM_M, torch.exp(-distance_m / _STEP_M), torch.log(distance_m + 0.1 * _STEP_M)]
+        scales = [
+            distance_m / _ROOM_M,
+            torch.exp(-distance_m / _STEP_M),
+            torch.log(distance_m.clamp(min=0.0) + 0.1 * _STEP_M),
+        ]
         return torch.stack([*scales, angle.cos(), angle.sin()], dim=-1)
 
 

@@ -75,13 +75,14 @@ class NavigationDecider:
         self.contract, self._robot = self._agent.contract, robot
         robot.require(self.contract)
         self.reads = tuple(self.contract.sensors)
-        self.sensors = Sensors(self.contract, robot)
-        self.motions = self.contract.actions.names
+        self._sensors = Sensors(self.contract, robot)
+        self.sensors: Sensors | None = self._sensors
+        self.motions: tuple[str, ...] = self.contract.actions.names
         self.period_s = 1.0 / robot.actions.rate_hz
         self.lead_s = math.inf
 
     def warm_up(self) -> float:
-        self.sensors.begin(Pose(0.0, 0.0, 0.0), Pose(3.0, 1.0, 0.0), next(iter(self.contract.categories), ""))
+        self._sensors.begin(Pose(0.0, 0.0, 0.0), Pose(3.0, 1.0, 0.0), next(iter(self.contract.categories), ""))
         return _timed(self, _invented(self._robot), 10)
 
     def begin(self, seed: int, text: str = "") -> None:
@@ -89,7 +90,7 @@ class NavigationDecider:
         self._agent.reset(_ONE)
 
     def decide(self, frame: Frame) -> np.ndarray:
-        return np.reshape(self._agent.act(batched(self.sensors.observe(frame)))[0], (1, -1))
+        return np.reshape(self._agent.act(batched(self._sensors.observe(frame)))[0], (1, -1))
 
 
 class VlaDecider:
@@ -123,7 +124,8 @@ class VlaDecider:
                 f"the policy acts by {', '.join(unknown)} ({player.spec.kind}), and this robot takes the joints "
                 f"{', '.join(joints) or 'none'} (joints.names)"
             )
-        self.sensors, self.motions = None, ()
+        self.sensors: Sensors | None = None
+        self.motions: tuple[str, ...] = ()
         self.names = player.spec.names
         self.reads = (*player.cameras, *(("joints",) if player.state_size else ()), "instruction")
         self.period_s = 1.0 / player.fps

@@ -236,14 +236,14 @@ class Pilot:
         self._types = interfaces.load()
         rclpy.init()
         self._node = rclpy.create_node("pilot")
-        create = self._node.create_client
+        create: Any = self._node.create_client
         self._set = create(SetParameters, "habitat_robot/set_parameters")
         self._reset, self._there = create(Trigger, "habitat_robot/reset"), create(Trigger, "habitat_robot/stop")
         self._arm, self._trigger = create(Trigger, "safety/arm"), Trigger.Request
         self._arming: Any = None
         self._stopped, self._rearmed = False, 0
         self._node.create_subscription(DiagnosticStatus, "safety/status", self._watch, qos.LATCHED)
-        self._policy = ActionClient(self._node, self._types.action.Navigate, "policy/navigate")
+        self._policy: Any = ActionClient(self._node, self._types.action.Navigate, "policy/navigate")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._ending = threading.Event()

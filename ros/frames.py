@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,7 @@ class FrameSync:
         return Frame(stamp_ns, picture, depth, pose)
 
 
-def _nearest(among: list, stamp_ns: int, slop_ns: int):  # type: ignore[no-untyped-def, type-arg]
+def _nearest(among: list[Any], stamp_ns: int, slop_ns: int) -> Any:
     """The value nearest in time, if it is near enough; `among` is in the order of arrival."""
     ordered = sorted(among, key=lambda each: each[0])
     place = bisect_left(ordered, stamp_ns, key=lambda each: each[0])

@@ -122,7 +122,7 @@ class PolicyNode(LifecycleNode):
             cancel_callback=self._cancel,
         )
         self.create_subscription(PoseStamped, "goal_pose", self._goal_pose, qos.COMMAND)
-        self._memory = self.create_client(QueryMemory, "memory/query")
+        self._memory: Any = self.create_client(QueryMemory, "memory/query")
         self._odom_in_map = Pose(0.0, 0.0, 0.0)
         self.create_subscription(PoseStamped, "odom_in_map", self._localised, qos.LATCHED)
         self._listen_to_robot()
@@ -316,7 +316,8 @@ class PolicyNode(LifecycleNode):
             self._diagnostics.publish(WARN, f"goal refused: {problem}", {})
 
     async def _execute(self, handle: Any) -> Any:
-        result, done = Navigate.Result(), Future(executor=self.executor)
+        result = Navigate.Result()
+        done: Any = Future(executor=self.executor)
         began = time.monotonic()
         problem = await self._look_up(handle.request) or self._begin(handle.request, done, handle)
         if problem:
@@ -346,7 +347,12 @@ class PolicyNode(LifecycleNode):
         if not self._memory.service_is_ready():
             return f"the policy goes to places, and no memory is there to ask for '{request.text}': give a pose"
         future = self._memory.call_async(QueryMemory.Request(text=request.text, limit=1))
-        patience = self.create_timer(_MEMORY_TIMEOUT_S, lambda: future.done() or future.set_result(None))
+
+        def give_up() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        patience = self.create_timer(_MEMORY_TIMEOUT_S, give_up)
         answer = await future
         self.destroy_timer(patience)
         if answer is None or not answer.success:
@@ -537,7 +543,7 @@ class PolicyNode(LifecycleNode):
         if self._decider is None or self._decider.sensors is None:
             return _ZERO
         action = self._queue.at(now_s)
-        return _ZERO if action is None else Velocity(*self._robot.actions.velocity(action))
+        return _ZERO if action is None else Velocity(*self._robot.actions.velocity(action.tolist()))
 
     def _send_trajectory(self) -> int:
         """Publishes what is to come of the joints' chunks, blended; nothing to come is an empty trajectory, which means

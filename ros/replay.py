@@ -94,13 +94,15 @@ def replayed(run: Run, checkpoint: Path, robot: RobotContract, seed: int, keep_m
     import time
 
     decider = NavigationDecider(checkpoint, robot, seed)
+    sensors = decider.sensors
+    assert sensors is not None  # it drives
     goal, due = 0, 0
     for step in run.steps():
         decision = step.decision
         if decision.goal_number != goal:
             first, goal, due = goal == 0, decision.goal_number, 0
             place = step.goal if decision.goal_kind == _POSE else None
-            decider.sensors.begin(step.start, place, decision.goal_text, keep_memory and not first)
+            sensors.begin(step.start, place, decision.goal_text, keep_memory and not first)
             if first or not keep_memory:
                 decider.begin(seed + goal - 1)
         gap, due = decision.number - due, decision.number + 1

@@ -158,6 +158,19 @@ def main_environment(uv, base_python):
         run([uv, "pip", "install", "-q", "--python", python, "--no-deps", "-e", ROOT], "installing Engram")
 
 
+def interfaces():
+    """Engram's ROS types, compiled beside the ROS wheels into the user's cache; else the first node would wait for it."""
+    sources = ROOT / "ros" / "engram_interfaces"
+    stamp = MAIN_ENV / "interfaces.sha256"
+    digest = _digest([*sorted(path for path in sources.rglob("*") if path.is_file()), LOCKS / "main.txt"])
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    say("compiling Engram's ROS types, half a minute")
+    build = "from ros import interfaces; interfaces.build()"
+    run([MAIN_ENV / "bin" / "python", "-c", build], "compiling ros/engram_interfaces", cwd=str(ROOT))
+    _write(stamp, digest)
+
+
 def sim_environment(uv, python_3_13):
     """`.sim/venv`: habitat-sim and habitat-lab. numpy 1.26.4 has no wheel for 3.13: uv compiles and keeps it."""
     create_environment(uv, SIM_ENV, python_3_13)
@@ -348,11 +361,13 @@ def main():
         if arguments.main_only:
             uv = find_uv()
             main_environment(uv, os.environ.get("ENGRAM_PYTHON") or "3.13")
+            interfaces()
         else:
             system_packages()
             uv = find_uv()
             python_3_13 = find_python_3_13(uv)
             main_environment(uv, python_3_13)
+            interfaces()
             sim_environment(uv, python_3_13)
             c_runtime()
             launcher()

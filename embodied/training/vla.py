@@ -400,7 +400,7 @@ def _any(flag: bool, accelerator: Accelerator) -> bool:
     if accelerator.num_processes == 1:
         return flag
     flags = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device))
-    return bool(flags.item() > 0.0)  # type: ignore[union-attr]
+    return bool(flags.item() > 0.0)
 
 
 def _action_spec(config: VlaTrainConfig, low: np.ndarray, high: np.ndarray) -> ActionSpec:
