@@ -159,7 +159,7 @@ def main_environment(uv, base_python):
 
 
 def interfaces():
-    """Engram's ROS types, compiled beside the ROS wheels into the user's cache; else the first node would wait for it."""
+    """Engram's ROS types, compiled beside the ROS wheels into the user's cache: else the first node would wait."""
     sources = ROOT / "ros" / "engram_interfaces"
     stamp = MAIN_ENV / "interfaces.sha256"
     digest = _digest([*sorted(path for path in sources.rglob("*") if path.is_file()), LOCKS / "main.txt"])
