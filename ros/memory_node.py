@@ -97,6 +97,8 @@ class MemoryNode(Node):
         self._problem = ""
         self._bad: dict[str, str] = {}
         self._last: tuple[np.ndarray, Pose] | None = None
+        self._exchanges = 0
+        """Times that the memory was cleared or loaded: a frame that was in hand then is not stored in the new one."""
         self._stored_here = 0
         self._diagnostics = Diagnostics(self, robot.robot)
         self._stored = self.create_publisher(MemoryEntry, "~/stored", 10)
@@ -110,7 +112,7 @@ class MemoryNode(Node):
         self.create_service(QueryMemory, "~/query", self._query)
         self.create_service(ListMemory, "~/list", self._list)
         self.create_service(MemoryFile, "~/save", functools.partial(self._file, lambda path: self._memory.save(path)))
-        self.create_service(MemoryFile, "~/load", functools.partial(self._file, lambda path: self._memory.load(path)))
+        self.create_service(MemoryFile, "~/load", functools.partial(self._file, self._load))
         self.create_service(Trigger, "~/clear", self._clear)
         self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
         for line in self._memory.recovery:
@@ -194,6 +196,7 @@ class MemoryNode(Node):
                 self._problem = " ".join(str(error).split())
 
     def _remember(self, frame: Frame) -> None:
+        exchanges = self._exchanges
         vector = self._embed(frame.color)
         pose = self._in_map(frame.pose)
         stamp_s = frame.stamp_ns / 1e9
@@ -214,6 +217,8 @@ class MemoryNode(Node):
             provenance={"topic": self._robot.camera.topic, "stamp_ns": frame.stamp_ns},
         )
         with self._lock:
+            if exchanges != self._exchanges:
+                return
             stored = self._memory.add(entry, frame.color)
             self._stored_here += 1
         self._last = vector, pose
@@ -314,12 +319,22 @@ class MemoryNode(Node):
         try:
             with self._lock:
                 forgotten = self._memory.clear()
+                self._exchanged()
             response.success, response.message = True, f"{forgotten} entries forgotten"
         except (ValueError, OSError) as error:
             response.success, response.message = False, " ".join(str(error).split())
-        self._last = None
         self._report()
         return response
+
+    def _load(self, path: Path) -> int:
+        entries = self._memory.load(path)
+        self._exchanged()
+        return entries
+
+    def _exchanged(self) -> None:
+        """The memory is another one now, of which the frames seen so far know nothing; the lock is held."""
+        self._exchanges += 1
+        self._frame = self._last = None
 
     def _described(self, entry: Entry, score: float, with_image: bool) -> Any:
         stamp_ns = int(entry.provenance.get("stamp_ns", round(entry.t0 * 1e9)))

@@ -105,6 +105,8 @@ class PolicyNode(LifecycleNode):
         self._latencies_s: deque[float] = deque(maxlen=500)
         self._next_frame: Frame | None = None
         self._decided_ns = 0
+        self._arrived_ns = 0
+        """When the last motion ended, ROS time: what was seen before then shows the robot on its way."""
         self._wake = threading.Condition(self._lock)
         self._ending = False
         self._diagnostics = Diagnostics(self, robot.robot)
@@ -284,7 +286,7 @@ class PolicyNode(LifecycleNode):
         """Whether this frame is to be decided on."""
         decider = self._decider
         if decider is None or decider.motions:
-            return self._motion is None
+            return self._motion is None and frame.stamp_ns >= self._arrived_ns
         if self._queue.remaining_s(frame.stamp_ns / 1e9) > decider.lead_s:
             return False
         due_ns = self._decided_ns + 0.8e9 * decider.period_s
@@ -400,7 +402,7 @@ class PolicyNode(LifecycleNode):
             goal = _Goal(self._goals, request, start, place, self.get_clock().now().nanoseconds)
             goal.done = done
             self._queue.clear()
-            self._motion, self._decided_ns = None, 0
+            self._motion, self._decided_ns, self._arrived_ns = None, 0, 0
             self._goal, self._handle = goal, handle
         self._report()
         return ""
@@ -538,7 +540,7 @@ class PolicyNode(LifecycleNode):
             pose = self._frames.newest_pose
             velocity = self._motion.velocity(pose, now_s) if pose is not None else _ZERO
             if self._motion.done:
-                self._motion = None
+                self._motion, self._arrived_ns = None, round(now_s * 1e9)
             return velocity
         if self._decider is None or self._decider.sensors is None:
             return _ZERO

@@ -10,6 +10,8 @@ from embodied.config import CONFIGS_DIR, ConfigError, load, read_yaml
 from embodied.demo import DemoConfig
 from embodied.evaluation import EvalConfig
 from embodied.training import load_config
+from ros.contract import RobotContract
+from ros.deploy import DeployConfig
 from sim.houses import HouseDatasetConfig
 
 
@@ -126,5 +128,5 @@ def test_the_shipped_configs_load():
         if part == "train" or "algorithm" in read_yaml(path)[0]:
             load_config(path, ["sim.episodes="] if part == "train" else [])
         else:
-            schema = {"demo": DemoConfig, "eval": EvalConfig, "houses": HouseDatasetConfig}[part]
-            load(schema, path, ["sim.episodes="] if part == "eval" else [])
+            schemas = {"demo": DemoConfig, "habitat": DeployConfig, "robot": RobotContract}
+            load(schemas[part], path)

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
 from embodied.data import DataConfig, DataError, DemonstrationSet, Recorder, SegmentConfig, SegmentStream, recover
 from embodied.data import recorder as recorder_module
@@ -370,6 +372,8 @@ def dies(work: Callable[[], None]) -> None:
     child = os.fork()
     if child == 0:
         try:
+            torch.set_num_threads(1)  # the threads of pools did not come along: who waits for them waits for ever
+            cv2.setNumThreads(0)
             work()
         finally:
             os._exit(1)

@@ -67,8 +67,9 @@ def policy(config, contract):
     torch.manual_seed(3)
     made = make_policy(config, contract)
     with torch.no_grad():  # fresh heads hardly say anything: make them speak up
-        for parameter in made.head.parameters():
-            parameter.normal_()
+        for name, parameter in made.head.named_parameters():
+            if name != "log_std":  # it is clamped, and has no gradient beyond
+                parameter.normal_()
     return made
 
 
