@@ -129,4 +129,4 @@ def test_the_shipped_configs_load():
             load_config(path, ["sim.episodes="] if part == "train" else [])
         else:
             schemas = {"demo": DemoConfig, "habitat": DeployConfig, "robot": RobotContract}
-            load(schemas[part], path)
+            load(schemas[part], path, ["checkpoint=runs/a", "episodes=b.json.gz"] if part == "habitat" else [])
