@@ -9,6 +9,8 @@ from ros.contract import Actions
 from ros.messages import Pose, Velocity, wrapped
 
 _ZERO = Velocity(0.0, 0.0)
+_LONGEST_TICK_S = 0.1
+"""A robot that was not let move for longer between two commands was not held up by a wall."""
 
 
 @dataclass
@@ -42,7 +44,8 @@ class Motion:
         sign = {"turn_left": 1.0, "turn_right": -1.0}.get(name, 0.0)
         self._turn_rad = sign * math.radians(actions.turn_deg)
         takes_s = self._forward_m / config.speed_m_s + abs(self._turn_rad) / config.turn_rad_s
-        self._deadline_s = now_s + 2.0 * takes_s + config.patience_s
+        self._patience_s = 2.0 * takes_s + config.patience_s
+        self._asked_s = now_s
         self.done = False
         self.blocked = False
 
@@ -56,7 +59,9 @@ class Motion:
         else:
             left_m = 0.0
             self.done = self.done or abs(left_rad) <= self._config.tolerance_rad
-        if now_s >= self._deadline_s and not self.done:
+        self._patience_s -= min(_LONGEST_TICK_S, max(0.0, now_s - self._asked_s))
+        self._asked_s = now_s
+        if self._patience_s <= 0.0 and not self.done:
             self.done = self.blocked = True
         if self.done:
             return _ZERO
