@@ -43,6 +43,7 @@ from embodied.training.schedule import warm_up_then_cosine
 from policies.base import SequencePolicy, without_caches
 from policies.config import PolicyConfig
 from policies.contract import DISCRETE, Actions, Contract
+from policies.mirror import Mirror
 from policies.registry import make_policy
 from sim.config import SimConfig
 
@@ -83,6 +84,10 @@ class DaggerConfig:
     change_weight: float = field(
         default=1.0, metadata={"help": "weight of steps where the oracle's action differs from its last (inflections)"}
     )
+    mirror: bool = field(
+        default=False,
+        metadata={"help": "also learn from mirror images: of a round's updates every second is of its left for right"},
+    )
     auxiliary_weight: float = field(
         default=0.0,
         metadata={"help": "of learning to see objects from the simulator's ground truth (object goals); 0: not"},
@@ -113,6 +118,8 @@ class DaggerConfig:
         for name in ("learning_rate", "max_grad_norm", "stop_weight", "change_weight"):
             if not getattr(self, name) > 0.0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if self.mirror and self.updates_per_segment < 2:
+            raise ValueError("mirror takes every second update of a round: set updates_per_segment to 2 or more")
         if self.auxiliary_weight < 0.0:
             raise ValueError(f"auxiliary_weight must not be negative, and is {self.auxiliary_weight}")
         if self.auxiliary_weight > 0.0 and self._task not in ("objectnav", "ext_objectnav"):
@@ -361,6 +368,7 @@ class Learner:
         self.policy.to(self._device)
         self._optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, eps=1e-5)
         self._generator = np.random.default_rng([config.seed, 2])
+        self._mirror = Mirror(self.policy.contract) if config.mirror else None
 
     def learn(self, replay: Replay, done: float) -> dict[str, float]:
         """A round's gradient steps; figures are their means. Without any experience yet, nothing."""
@@ -369,7 +377,7 @@ class Learner:
         rate = rate_at(self._config, done)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        updates = [self._update(replay) for _ in range(self._config.updates_per_segment)]
+        updates = [self._update(replay, number) for number in range(self._config.updates_per_segment)]
         figures = {}
         for name in updates[0]:
             known = [update[name] for update in updates if not math.isnan(update[name])]
@@ -377,14 +385,23 @@ class Learner:
                 figures[name] = sum(known) / len(known)
         return {**figures, "learning_rate": rate}
 
-    def _update(self, replay: Replay) -> dict[str, float]:
-        batch = replay.sample(self._generator, self._config.batch_rows)
+    def _update(self, replay: Replay, number: int) -> dict[str, float]:
+        mirror = bool(number % 2) if self._mirror is not None else None
+        batch = replay.sample(self._generator, self._config.batch_rows, mirror)
         arrays = {name: torch.from_numpy(values).to(self._device) for name, values in batch.arrays.items()}
         state = {name: torch.from_numpy(values).to(self._device) for name, values in batch.state.items()}
         observations = {n.removeprefix("observations/"): v for n, v in arrays.items() if n.startswith("observations/")}
-        labels = arrays["labels"]
+        labels, previous = arrays["labels"], arrays["previous_actions"]
+        if self._mirror is not None:
+            exchanged = torch.from_numpy(batch.mirrored).to(self._device)
+            for name, values in self._mirror.observations(observations).items():
+                observations[name] = _where(exchanged, values, observations[name])
+            labels = _where(exchanged, self._mirror.actions(labels), labels)
+            previous = _where(exchanged, self._mirror.actions(previous), previous)
+            if "shown" in arrays:
+                arrays["shown"] = _where(exchanged, arrays["shown"].flip(-1), arrays["shown"])
         with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
-            output, after = self.policy(observations, arrays["previous_actions"], state, arrays["resets"])
+            output, after = self.policy(observations, previous, state, arrays["resets"])
         weights = self._weights(labels, arrays["resets"])
         loss = -(weights * output.actions.log_prob(labels)).sum() / weights.sum()
         figures = {"loss": float(loss.detach())}
@@ -457,6 +474,11 @@ def _save(
     }
     run.checkpoints.save(rounds_done * config.round_steps, learner.policy.state_dict(), meta, training)
     replay.forget_before(min(meta["first_segment"] for meta in run.checkpoints.metas()))
+
+
+def _where(rows: Tensor, those: Tensor, others: Tensor) -> Tensor:
+    """`those` in the rows (bool [B]) of [T, B, ...], `others` elsewhere."""
+    return torch.where(rows.view(1, -1, *[1] * (those.dim() - 2)), those, others)
 
 
 def _stored(observation: np.ndarray) -> np.ndarray:

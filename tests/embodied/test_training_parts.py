@@ -14,7 +14,7 @@ from embodied.training.dagger import DaggerConfig
 from embodied.training.outcomes import Outcomes
 from embodied.training.progress import LOG_NAME, TrainingProgress
 from embodied.training.registry import load_config
-from embodied.training.replay import Replay
+from embodied.training.replay import Place, Replay
 from embodied.training.run import Run
 from policies.config import PolicyConfig
 from policies.contract import Actions, Contract, Sensor
@@ -35,9 +35,9 @@ def test_replay_keeps_the_newest_and_always_learns_from_the_last(tmp_path):
     fill(replay, 5)
     assert (len(replay), replay.first, replay.end) == (3, 2, 5)
     batch = replay.sample(np.random.default_rng(0), 200)
-    assert batch.places[:ROWS] == [(4, 0), (4, 1)]
-    assert set(batch.places) == {(k, row) for k in (2, 3, 4) for row in range(ROWS)}
-    for place, (k, row) in enumerate(batch.places):
+    assert batch.places[:ROWS] == [Place(4, 0), Place(4, 1)]
+    assert set(batch.places) == {Place(k, row) for k in (2, 3, 4) for row in range(ROWS)}
+    for place, (k, row, _) in enumerate(batch.places):
         np.testing.assert_array_equal(batch.arrays["value"][:, place], 100 * k + 10 * np.arange(STEPS) + row)
         assert batch.state["h"][place] == k
 
@@ -47,11 +47,39 @@ def test_refreshed_states_go_to_the_segment_after(tmp_path):
     fill(replay, 3)
     batch = replay.sample(np.random.default_rng(0), 200)
     assert len(set(batch.places)) == 3 * ROWS
-    replay.refresh(batch, {"h": np.array([[1000.0 + index] for index, _ in batch.places])})
+    replay.refresh(batch, {"h": np.array([[1000.0 + place.index] for place in batch.places])})
     states = replay.states()["h"][..., 0]
     assert states[0].tolist() == [0.0, 0.0]
     assert states[1].tolist() == [1000.0, 1000.0]
     assert states[2].tolist() == [1001.0, 1001.0]
+
+
+def test_mirror_images_have_states_of_their_own_and_pass_them_on(tmp_path):
+    replay = Replay(tmp_path / "replay", capacity=3)
+    fill(replay, 1)
+    for k in (1, 2):
+        batch = replay.sample(np.random.default_rng(k), ROWS, mirror=True)  # the newest alone
+        assert batch.places == [Place(k - 1, row, True) for row in range(ROWS)]
+        replay.refresh(batch, {"h": np.array([[1000.0 * k], [1000.0 * k + 1]])})
+        fill(replay, 1)
+    states = replay.states()
+    assert states["h"][..., 0].tolist() == [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
+    assert states["mirrored.h"][..., 0].tolist() == [[0.0, 0.0], [1000.0, 1001.0], [2000.0, 2001.0]]
+    again = Replay(tmp_path / "replay", capacity=3)
+    again.restore(replay.first, replay.end, states)
+    for one in (replay, again):  # also what comes next
+        fill(one, 1)
+        assert one.states()["mirrored.h"][-1, :, 0].tolist() == [2000.0, 2001.0]
+
+
+def test_mirror_images_are_drawn_as_often_as_what_was_there(tmp_path):
+    replay = Replay(tmp_path / "replay", capacity=3)
+    fill(replay, 3)
+    batch = replay.sample(np.random.default_rng(0), 400, mirror=False)
+    assert not batch.mirrored[:ROWS].any()
+    assert 0.4 < batch.mirrored[ROWS:].mean() < 0.6
+    for number, place in enumerate(batch.places):
+        assert batch.state["h"][number] == place.index
 
 
 def test_replay_comes_back_from_disk_as_of_a_checkpoint(tmp_path):
