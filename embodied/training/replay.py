@@ -141,7 +141,7 @@ class Replay:
     # -- resuming ------------------------------------------------------------------------------------------------
 
     def states(self) -> Arrays:
-        """The states before all segments, name -> [segments, N, ...], the mirror images', and their next one's [N, ...]."""
+        """The states before all segments, name -> [segments, N, ...]; the mirror images', and their next, [N, ...]."""
         if not self._segments:
             return {}
         names = self._segments[0].state
