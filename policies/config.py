@@ -54,6 +54,10 @@ class PolicyConfig:
     temperature: float = field(
         default=1.0, metadata={"help": "of drawing actions when the policy is played: 1 as trained, 0 the likeliest"}
     )
+    hold_steps: float = field(
+        default=1.0,
+        metadata={"help": "of steps that one draw decides, on average, in play and in DAgger (policies/chance.py)"},
+    )
 
     def validate(self) -> None:
         """Raises ValueError, naming the field, where a value cannot be right."""
@@ -95,3 +99,5 @@ class PolicyConfig:
             )
         if self.temperature < 0.0:
             raise ValueError(f"policy.temperature must not be negative, and is {self.temperature}")
+        if not self.hold_steps >= 1.0:
+            raise ValueError(f"policy.hold_steps must be at least 1, and is {self.hold_steps}")

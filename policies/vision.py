@@ -41,7 +41,7 @@ class Vision(nn.Module):
             if shapes[name][2] != 1 or not 1 < count <= _MAX_IDS:
                 raise ContractError(f"the policy embeds ids up to {_MAX_IDS}, one a pixel; {name} has others")
         self._ids = nn.ModuleDict({name: nn.Embedding(count, _ID_SIZE) for name, count in numbers_of_ids.items()})
-        colours = sum(_ID_SIZE if name in self._ids else shape[2] for name, shape in shapes.items())
+        colours = sum(_channels(contract.sensors[name]) for name in self._names)
         self._body = make_backbone(config, colours, (height, width))
         third, cells = self._body.channels, self._body.cells
         self._film = nn.Linear(goal_size, 2 * third) if goal_size else None
@@ -76,12 +76,16 @@ class Vision(nn.Module):
         return summary, sighting.view(steps, rows, -1), seen.unflatten(0, (steps, rows))
 
     def _unit(self, name: str, picture: Tensor) -> Tensor:
-        """A picture around zero: uint8 colours from [-0.5, 0.5], depth (1.0 is the far limit) likewise."""
+        """A picture around zero: uint8 colours from [-0.5, 0.5]; depth (1.0 is the far limit) likewise, and nearness.
+
+        Whether there is room to pass is decided within a step or two, a tenth of the range: there nearness is steep.
+        """
         if name in self._ids:
             return self._ids[name](picture.squeeze(-1).long())
         if picture.dtype == torch.uint8:
             return picture.float().div_(255.0).sub_(0.5)
-        return picture.float() - 0.5
+        distance = picture.float()
+        return torch.cat([distance, torch.exp(-distance / _NEAR)], dim=-1).sub_(0.5)
 
     def _sighting(self, goal_map: Tensor, observations: Mapping[str, Tensor]) -> Tensor:
         """Whether the goal is in the picture, how large, on which side, how near there, and both: [T * N, 5].
@@ -112,4 +116,13 @@ def _holds_ids(sensor: Sensor) -> bool:
     return sensor.dtype != "uint8" and not sensor.dtype.startswith("float")
 
 
+def _channels(sensor: Sensor) -> int:
+    """How many channels `Vision._unit` makes of a picture."""
+    if _holds_ids(sensor):
+        return _ID_SIZE
+    return sensor.shape[2] * (2 if sensor.dtype.startswith("float") else 1)
+
+
 _ID_SIZE, _MAX_IDS = 4, 4096
+_NEAR = 0.1
+"""Share of the range (Habitat: 10 m) over which nearness falls to a third."""

@@ -12,6 +12,7 @@ import torch
 from embodied import config as configs
 from embodied.agents.base import AgentEnv, AgentError
 from embodied.checkpoint import load, load_weights
+from policies.chance import HeldNoise
 from policies.config import PolicyConfig
 from policies.contract import DISCRETE, Contract, ContractError
 from policies.registry import make_policy
@@ -20,8 +21,8 @@ from policies.registry import make_policy
 class PolicyAgent:
     """Plays the policy of a checkpoint on one CPU core, one recurrent state a row.
 
-    Actions are drawn from random numbers of the episode's seed, at the `temperature` of the checkpoint's config; at 0
-    it does what is likeliest.
+    Actions are drawn from random numbers of the episode's seed, at the `temperature` of the checkpoint's config, a draw
+    for `hold_steps`; at temperature 0 it does what is likeliest.
 
     Args:
         path: a checkpoint's folder, or a run's (its newest checkpoint).
@@ -53,6 +54,7 @@ class PolicyAgent:
         self._temperature = config.temperature
         self._seed = seed
         self._actions = trained.actions
+        self._noise = HeldNoise(rows, config.hold_steps)
         self._generators = [np.random.default_rng([seed, row]) for row in range(rows)]
         self._state = self._policy.initial_state(rows)
         self._resets = np.ones(rows, bool)
@@ -78,7 +80,9 @@ class PolicyAgent:
         output, self._state = self._policy.step(
             seen, torch.from_numpy(self._previous), self._state, torch.from_numpy(self._resets), in_place=True
         )
-        noise = np.stack([rng.random(output.actions.noise_size, dtype=np.float32) for rng in self._generators])
+        draws = self._noise.draws(output.actions.noise_size)
+        drawn = np.stack([rng.random(draws, dtype=np.float32) for rng in self._generators])
+        noise = self._noise(drawn, self._resets)
         self._previous = output.actions.choose(torch.from_numpy(noise), self._temperature).numpy()
         self._resets = np.zeros_like(self._resets)
         return self._previous[:, 0] if self._actions.kind == DISCRETE else self._previous

@@ -41,6 +41,7 @@ from embodied.training.replay import Arrays, Replay
 from embodied.training.run import Run, TrainResult, stop_on_signals
 from embodied.training.schedule import warm_up_then_cosine
 from policies.base import SequencePolicy, without_caches
+from policies.chance import HeldNoise
 from policies.config import PolicyConfig
 from policies.contract import DISCRETE, Actions, Contract
 from policies.mirror import Mirror
@@ -259,6 +260,7 @@ class Driver:
         self._device = next(policy.parameters()).device
         self._actions = policy.contract.actions
         self._generator = np.random.default_rng([config.seed, 1])
+        self._noise = HeldNoise(env.num_envs, config.policy.hold_steps)
         self._state = policy.initial_state(env.num_envs)  # of training mode
         dtype = np.int64 if self._actions.kind == DISCRETE else np.float32
         self._previous: np.ndarray = np.zeros((env.num_envs, self._actions.width), dtype)
@@ -294,8 +296,10 @@ class Driver:
                 torch.from_numpy(self._resets).to(self._device),
                 in_place=True,
             )
-            noise = self._generator.random((self._env.num_envs, output.actions.noise_size), dtype=np.float32)
-            chosen = output.actions.choose(torch.from_numpy(noise).to(self._device)).cpu().numpy()
+            draws = self._noise.draws(output.actions.noise_size)
+            drawn = self._generator.random((self._env.num_envs, draws), dtype=np.float32)
+            noise = torch.from_numpy(self._noise(drawn, self._resets)).to(self._device)
+            chosen = output.actions.choose(noise).cpu().numpy()
             labels = self._observations[ORACLE].astype(self._previous.dtype)
             self._change_drivers(beta)
             actions = np.where(self._oracle_drives[:, None], labels, chosen)
@@ -328,6 +332,7 @@ class Driver:
         tensors = {f"driver.state.{name}": values for name, values in without_caches(self._state).items()}
         for name in ("previous", "resets", "oracle_drives"):
             tensors[f"driver.{name}"] = torch.from_numpy(getattr(self, f"_{name}"))
+        tensors["driver.noise"] = torch.from_numpy(self._noise.kept)
         values = {"driver": self._generator.bit_generator.state, "outcomes": self.outcomes.state()}
         return TrainingState(tensors, values)
 
@@ -336,6 +341,7 @@ class Driver:
         self._state = {n: v.to(self._device) for n, v in _tensors("driver.state.", state).items()}
         self._previous = state.tensors["driver.previous"].numpy()
         self._resets = state.tensors["driver.resets"].numpy()
+        self._noise.kept = state.tensors["driver.noise"].numpy()
         self._oracle_drives = state.tensors["driver.oracle_drives"].numpy()
         self._generator.bit_generator.state = state.values["driver"]
         self.outcomes.restore(state.values["outcomes"])
