@@ -10,8 +10,8 @@ class HeldNoise:
 
     Where a policy cannot know whether the way is to the left or to the right, it gives both the same probability, and
     drawn anew at every step it turns to and fro on the spot. With one draw for some steps it makes up its mind, goes,
-    and sees more (temporally extended exploration: Dabney et al., ICLR 2021; coloured noise: Eberhard et al., ICLR 2023).
-    Each step's action keeps its probability; what differs is how neighbouring steps hang together.
+    and sees more (temporally extended exploration: Dabney et al., ICLR 2021; coloured noise: Eberhard et al., ICLR
+    2023). Each step's action keeps its probability; what differs is how neighbouring steps hang together.
 
     Args:
         rows: how many rows act side by side.
