@@ -37,9 +37,9 @@ class Segment:
 
 
 class Place(NamedTuple):
-    """A sequence: row `row` of segment `index`, as it was or its mirror image."""
+    """A sequence: row `row` of the segment of that index, as it was or its mirror image."""
 
-    index: int
+    segment: int
     row: int
     mirrored: bool = False
 
@@ -111,7 +111,7 @@ class Replay:
             Place(self.first + int(number) // width, int(number) % width, bool(mirrored))
             for number, mirrored in zip(drawn, tossed, strict=True)
         ]
-        chosen = [(self._segments[place.index - self.first], place) for place in places]
+        chosen = [(self._segments[place.segment - self.first], place) for place in places]
         return Batch(
             {name: np.stack([s.arrays[name][:, p.row] for s, p in chosen], axis=1) for name in newest.arrays},
             {
@@ -127,8 +127,8 @@ class Replay:
         So stored states do not grow stale, which costs recurrent replay dear (R2D2, Kapturowski et al., ICLR 2019).
         """
         for number, place in enumerate(batch.places):
-            if place.index + 1 < self.end:
-                following = self._segments[place.index + 1 - self.first]
+            if place.segment + 1 < self.end:
+                following = self._segments[place.segment + 1 - self.first]
                 kept = following.mirrored if place.mirrored else following.state
             elif place.mirrored:  # what comes next begins with it
                 newest = self._segments[-1].mirrored

@@ -40,10 +40,11 @@ def tiny(houses, output, **fields):
         "replay_steps": 5 * ROUND_STEPS,
         "checkpoint_s": 0.0,
         "auxiliary_weight": 0.5,
+        "mirror": True,
         "sim": SimConfig(
             task="ext_objectnav", episodes=str(houses / "episodes" / "ext_objectnav_train.json.gz"), num_envs=2, seed=3
         ),
-        "policy": PolicyConfig(channels=[4, 4, 4], vision_size=16, embedding_size=4, memory_size=16),
+        "policy": PolicyConfig(channels=[4, 4, 4], vision_size=16, embedding_size=4, memory_size=16, hold_steps=3.0),
         **fields,
     }
     return DaggerConfig(**settings)

@@ -47,7 +47,7 @@ def test_refreshed_states_go_to_the_segment_after(tmp_path):
     fill(replay, 3)
     batch = replay.sample(np.random.default_rng(0), 200)
     assert len(set(batch.places)) == 3 * ROWS
-    replay.refresh(batch, {"h": np.array([[1000.0 + place.index] for place in batch.places])})
+    replay.refresh(batch, {"h": np.array([[1000.0 + place.segment] for place in batch.places])})
     states = replay.states()["h"][..., 0]
     assert states[0].tolist() == [0.0, 0.0]
     assert states[1].tolist() == [1000.0, 1000.0]
@@ -79,7 +79,7 @@ def test_mirror_images_are_drawn_as_often_as_what_was_there(tmp_path):
     assert not batch.mirrored[:ROWS].any()
     assert 0.4 < batch.mirrored[ROWS:].mean() < 0.6
     for number, place in enumerate(batch.places):
-        assert batch.state["h"][number] == place.index
+        assert batch.state["h"][number] == place.segment
 
 
 def test_replay_comes_back_from_disk_as_of_a_checkpoint(tmp_path):
